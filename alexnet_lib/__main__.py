@@ -1,0 +1,155 @@
+"""The command line: python -m alexnet_lib train, evaluate, verify, data, doctor, experiment."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+__all__ = ["main"]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m alexnet_lib", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    train = commands.add_parser("train", help="train AlexNet by a recipe, resumably")
+    train.add_argument("--data", default="shapes", help="a data set's name or an image folder")
+    train.add_argument("--variant", default="paper", help="which AlexNet, see networks.VARIANTS")
+    train.add_argument("--recipe", default="paper2012_small_data", help="see paper.RECIPES")
+    train.add_argument("--epochs", type=int, help="cycles through the training set")
+    train.add_argument("--batch-size", type=int, help="images a step")
+    train.add_argument("--rate", type=float, help="override the rate from here on; kept in the diary")
+    train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--limit", type=int, help="use at most this many training images")
+    train.add_argument("--size", type=int, help="side at which pictures are loaded, before cropping")
+    train.add_argument("--threads", type=int, help="threads of torch on the CPU")
+    train.add_argument("--out", default="runs/latest", help="folder of checkpoint, record and log")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    train.add_argument("--filter-moments", type=int, default=0, help="pictures of conv1 to keep")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure a run on its validation pictures")
+    evaluate.add_argument("folder", help="a run's folder or a checkpoint")
+    evaluate.add_argument("--data", help="the run's own data by default")
+    evaluate.add_argument("--ten-crop", action="store_true", help="average ten views, as the paper did")
+    evaluate.add_argument("--device", default="auto")
+    evaluate.add_argument("--limit", type=int, help="use at most this many images")
+    evaluate.set_defaults(run=_evaluate)
+
+    verify = commands.add_parser("verify", help="hold the models against the paper's facts")
+    verify.set_defaults(run=_verify)
+    doctor = commands.add_parser("doctor", help="check that this machine is ready")
+    doctor.set_defaults(run=_doctor)
+    data = commands.add_parser("data", help="list data sets, or download one")
+    data.add_argument("name", nargs="?", help="cifar10 or imagenette; none lists what is there")
+    data.add_argument("--folder", help="where to put it, runs/data by default")
+    data.set_defaults(run=_data)
+    experiment = commands.add_parser("experiment", help="run a named experiment, write its record")
+    experiment.add_argument("name")
+    experiment.set_defaults(run=_experiment)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> int:
+    import time
+
+    import torch
+
+    from . import datasets, models, training
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    recipe = training.recipe_of(options.recipe)
+    spec = models.networks.network(options.variant)
+    size = options.size or max(256 if spec.input_size > 200 else 0, spec.input_size)
+    train = datasets.load(options.data, "train", size=size, limit=options.limit)
+    val = datasets.load(options.data, "val", size=size, limit=options.limit)
+    model = models.alexnet(options.variant, len(train.classes), seed=options.seed)
+    print(f"{options.variant} AlexNet, {recipe.name}, {train!r}, {len(val):,} for validation", flush=True)
+    started, first = time.monotonic(), [None]
+
+    def on_step(run: training.Run) -> None:
+        if first[0] is None:
+            first[0] = len(run.losses) - 1
+        if run.step == 1 or run.step % 20 == 0:
+            rate = (len(run.losses) - first[0]) * (options.batch_size or recipe.batch_size)
+            print(
+                f"epoch {run.epoch + 1} step {run.step} loss {run.losses[-1]:.3f} "
+                f"{rate / (time.monotonic() - started):.1f} images/s", flush=True,
+            )
+
+    def on_epoch(run: training.Run) -> None:
+        row = run.epochs[-1]
+        print(
+            f"epoch {row['epoch']}: loss {row['train_loss']:.3f}, validation top-1 "
+            f"{row['val_top1']:.1%}, top-5 {row['val_top5']:.1%}, rate {row['rate']:g}, "
+            f"{row['seconds']:.0f} s", flush=True,
+        )
+
+    run = training.fit(
+        model, train, val, recipe, epochs=options.epochs, batch_size=options.batch_size,
+        out=options.out, resume=options.resume, rate=options.rate, seed=options.seed,
+        device=options.device, filter_moments=options.filter_moments,
+        about={"command": "python -m alexnet_lib " + " ".join(sys.argv[1:])},
+        on_step=on_step, on_epoch=on_epoch,
+    )
+    print(f"{run.status}; the record is {Path(options.out) / 'record.json'}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from . import checkpoints, datasets, training
+
+    device = training.choose_device(options.device)
+    model, state = checkpoints.load_model(options.folder, device)
+    size = max(256 if model.spec.input_size > 200 else 0, model.spec.input_size)
+    val = datasets.load(options.data or state["data"], "val", size=size, limit=options.limit)
+    result = training.evaluate(model, val, state["input"]["mean"], options.ten_crop, device=device)
+    views = "ten views" if options.ten_crop else "centre crop"
+    print(f"{views}: top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%} on {result['count']:,} images")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from . import verification
+
+    return verification.report()
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from . import doctor
+
+    return doctor.report()
+
+
+def _data(options: argparse.Namespace) -> int:
+    from . import datasets
+
+    if options.name is None:
+        print(datasets.overview())
+    else:
+        print(datasets.download(options.name, options.folder))
+    return 0
+
+
+def _experiment(options: argparse.Namespace) -> int:
+    from . import experiments
+
+    print(experiments.run(options.name))
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; errors that a user can mend come out as one line, with status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Batches of training pictures, each a function of (seed, epoch, step) and of nothing else.
+
+So a run that was stopped goes on with the very pictures, crops and flips it would have had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from . import augment
+from .packing import ImageSet
+
+__all__ = ["Batches", "random_seed", "sample_order"]
+
+
+def random_seed(*parts: int | str) -> int:
+    """Return a 63-bit seed that depends on all the parts, such as (seed, epoch, step)."""
+    digest = hashlib.sha256(" ".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def sample_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """Return the order in which an epoch visits its `count` samples: each exactly once."""
+    return np.random.default_rng(random_seed("order", seed, epoch)).permutation(count)
+
+
+class Batches:
+    """Cropped, mirrored and recoloured batches of one training set.
+
+    images: an ImageSet. size: side of the crops, pixels. batch_size: images; the rest of an epoch
+    that fills no batch is left for the next epoch's new order. mean: from augment.mean_image.
+    colour: (eigenvalues, eigenvectors, std) or None. device: where batches go. A set that fits
+    into half of the free memory of a GPU is kept there as uint8, and crops are cut there.
+    """
+
+    def __init__(
+        self, images: ImageSet, size: int, batch_size: int, mean: torch.Tensor,
+        colour: tuple[torch.Tensor, torch.Tensor, float] | None = None, seed: int = 0,
+        flip: bool = True, device: str | torch.device = "cpu",
+    ) -> None:
+        if not 1 <= batch_size <= len(images):
+            raise ValueError(
+                f"batch_size is {batch_size}, but there are {len(images)} training images; "
+                f"choose 1 to {len(images)}."
+            )
+        self.images, self.size, self.batch_size = images, size, batch_size
+        self.mean, self.colour, self.seed, self.flip = mean, colour, seed, flip
+        self.device = torch.device(device)
+        self.labels = torch.from_numpy(np.asarray(images.labels))
+        self.resident: torch.Tensor | None = None
+        if self.device.type == "cuda":
+            self.mean = mean.to(self.device)
+            if images.images.nbytes < torch.cuda.mem_get_info(self.device)[0] / 2:
+                self.resident = torch.from_numpy(np.array(images.images)).to(self.device)
+
+    def __len__(self) -> int:
+        """Return the steps of an epoch."""
+        return len(self.images) // self.batch_size
+
+    def get(self, epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return float32 images (N, C, size, size) and int64 labels (N,) of one step."""
+        order = sample_order(self.seed, epoch, len(self.images))
+        chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+        generator = torch.Generator().manual_seed(random_seed("crops", self.seed, epoch, step))
+        if self.resident is not None:
+            pictures = self.resident[torch.from_numpy(chosen).to(self.device)]
+        else:
+            pictures = torch.from_numpy(np.asarray(self.images.images[chosen]))
+        crops = augment.random_crops(pictures, self.size, generator, self.flip)
+        if self.resident is None:
+            crops = crops.to(self.device, non_blocking=True)
+        x = augment.to_input(crops, self.mean)
+        if self.colour is not None:
+            values, vectors, std = self.colour
+            x = augment.colour_noise(x, values, vectors, std, generator)
+        return x, self.labels[torch.from_numpy(chosen)].to(self.device)
+
+    def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the batches of one epoch from `first_step` on, each prepared while the one before
+        it is in use."""
+        with ThreadPoolExecutor(1) as worker:
+            steps = range(first_step, len(self))
+            ahead = worker.submit(self.get, epoch, first_step) if steps else None
+            for step in steps:
+                batch = ahead.result()
+                if step + 1 < len(self):
+                    ahead = worker.submit(self.get, epoch, step + 1)
+                yield batch

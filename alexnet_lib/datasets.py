@@ -1,0 +1,263 @@
+"""Image sets by name or path: find, pack once, and load."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from alexnet_lib import image_folders, packing
+from alexnet_lib.packing import ImageSet, read_packed, write_packed
+
+__all__ = [
+    "IMAGENETTE_CLASSES",
+    "NAMES",
+    "ImageSet",
+    "cache_folder",
+    "data_folders",
+    "find",
+    "load",
+    "read_packed",
+    "write_packed",
+]
+
+#: The sets that `load` knows, with the side in pixels that each gets when no size is asked for.
+NAMES = {"shapes": 64, "fashion_mnist": 28, "cifar10": 32, "imagenette": 256, "imagenet": 256}
+FOLDER_SIZE = 256
+#: The folder names under which each set is found, the first match counts.
+FOLDERS = {
+    "cifar10": ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar10", "cifar10-jpeg"),
+    "imagenette": ("imagenette2", "imagenette2-320", "imagenette2-160", "imagenette",
+                   "imagenette160"),
+    "imagenet": ("imagenet", "ILSVRC2012", "imagenet2012", "ILSVRC/Data/CLS-LOC"),
+}  # fmt: skip
+#: Imagenette's ten ImageNet classes.
+IMAGENETTE_CLASSES = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+SKIPPED_SHARE = 0.01  # the share of broken images that a set may have and still load
+
+_REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def cache_folder() -> Path:
+    """Where packed sets are kept: `ALEXNET_CACHE`, else `runs/cache` beside the library."""
+    return Path(os.environ.get("ALEXNET_CACHE") or _REPOSITORY / "runs" / "cache").expanduser()
+
+
+def data_folders() -> list[Path]:
+    """Where named sets are looked for: `ALEXNET_DATA` first, then `runs/data` (downloads)."""
+    named = os.environ.get("ALEXNET_DATA")
+    own = [Path(named).expanduser()] if named else []
+    return [*own, _REPOSITORY / "runs" / "data"]
+
+
+def find(name: str) -> Path:
+    """The folder of `cifar10`, `imagenette` or `imagenet`; FileNotFoundError says where it looked.
+
+    `ALEXNET_DATA` may name the set's own folder or the one above it.
+    """
+    for folder in data_folders():
+        for candidate in FOLDERS[name]:
+            if (folder / candidate).is_dir():
+                return folder / candidate
+        if folder.name in FOLDERS[name] and folder.is_dir():
+            return folder
+    places = ", ".join(str(folder) for folder in data_folders())
+    raise FileNotFoundError(
+        f"data set {name!r} was not found in {places} (as {', '.join(FOLDERS[name])}). "
+        + _how_to_get(name)
+    )
+
+
+def _how_to_get(name: str) -> str:
+    point = "If you have it, let the environment variable ALEXNET_DATA name the folder above it."
+    if name == "imagenet":
+        return (
+            "ImageNet asks every user to register at https://image-net.org and may not be passed "
+            "on, so nothing can download it for you. " + point
+        )
+    return f"Get it with: python -m alexnet_lib data {name}. {point}"
+
+
+def load(
+    name_or_path: str | Path,
+    split: str = "train",
+    size: int | None = None,
+    limit: int | None = None,
+    *,
+    seed: int = 0,
+    skip_broken: bool | float = SKIPPED_SHARE,
+    verify: bool = False,
+    progress: bool = True,
+) -> ImageSet:
+    """Load one split of an image set.
+
+    name_or_path: one of `NAMES`, a packed folder, or a folder with one folder of pictures a
+        class, perhaps below train, val or test.
+    split: "train", "val" or "test" (or an alias such as "validation"). A set with only one of
+        val and test gives that one for both names; the result's `split` says which.
+    size: height and width in pixels; None for the set's own (see `NAMES`, folders 256).
+    limit: at most this many images, taken evenly from all classes; None for all.
+    seed: for `shapes`, which pictures are drawn.
+    skip_broken: the share of pictures (0 to 1, True for any, False for none) that may be
+        unreadable; they are left out with a warning that names them. More is a ValueError.
+    verify: compare a packed set's checksums.
+    progress: show a progress bar on stderr while packing.
+    Folders are packed on first use into `cache_folder()` and memory-mapped from then on.
+    Errors: ValueError for an unknown name or split, FileNotFoundError for a set that is not here.
+    """
+    split = _split_name(split)
+    if size is not None and not 1 <= size <= 4096:
+        raise ValueError(f"size is {size}; give the side in pixels, 1 to 4096.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; give 1 or more, or None for all images.")
+    path, name = _resolve(name_or_path)
+    if packing.is_packed(path):
+        return _load_packed(path, size, limit, verify)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path} is not a folder. Give a folder with one folder a class.")
+    folder = image_folders.scan(path, split)
+    size = size or NAMES.get(name, FOLDER_SIZE)
+    return _load_folder(folder, name, size, limit, skip_broken, verify, progress)
+
+
+def _split_name(split: str) -> str:
+    for name, aliases in image_folders.SPLITS.items():
+        if split.lower() in aliases:
+            return name
+    if split == "all":
+        return split
+    raise ValueError(
+        f"split is {split!r}; it must be one of {', '.join(image_folders.SPLITS)}"
+        + _nearest(split, list(image_folders.SPLITS))
+    )
+
+
+def _nearest(given: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(given.lower(), known, 1)
+    return f". Did you mean {close[0]!r}?" if close else "."
+
+
+def _resolve(name_or_path: str | Path) -> tuple[Path, str]:
+    """The folder and the name of what was asked for."""
+    given = str(name_or_path)
+    if given in FOLDERS:
+        return find(given), given
+    path = Path(name_or_path).expanduser()
+    if path.exists() or len(path.parts) > 1:
+        for name, folders in FOLDERS.items():
+            if path.name in folders:
+                return path, name
+        return path, path.resolve().name
+    raise ValueError(
+        f"there is no data set and no folder {given!r}. Known sets: {', '.join(NAMES)}"
+        + _nearest(given, list(NAMES))
+    )
+
+
+def _load_packed(path: Path, size: int | None, limit: int | None, verify: bool) -> ImageSet:
+    images = read_packed(path, verify)
+    if size is not None and images.images.shape[1:3] != (size, size):
+        raise ValueError(
+            f"{path} is packed at {images.images.shape[1]} x {images.images.shape[2]} pixels, not "
+            f"at {size}. Leave size out, or load the folder that it was packed from."
+        )
+    return _limited(images, limit)
+
+
+def _limited(images: ImageSet, limit: int | None) -> ImageSet:
+    if limit is None or limit >= len(images):
+        return images
+    return images.subset(image_folders.balanced_indices(images.labels, limit))
+
+
+def _load_folder(
+    folder: image_folders.ImageFolder, name: str, size: int, limit: int | None,
+    skip_broken: bool | float, verify: bool, progress: bool,
+) -> ImageSet:  # fmt: skip
+    """The packed form of an image folder, made now if it is not there yet."""
+    share = float(skip_broken)
+    whole = cache_folder() / _packed_name(folder, name, size)
+    if limit is not None and packing.is_packed(whole):
+        return _limited(_checked(whole, share, verify), limit)
+    chosen = folder.limited(limit)
+    target = cache_folder() / _packed_name(chosen, name, size)
+    if not packing.is_packed(target):
+        about = {
+            "name": name,
+            "split": chosen.split,
+            "classes": [IMAGENETTE_CLASSES.get(name, name) for name in chosen.classes],
+            "source": str(chosen.root),
+            "note": _note(chosen, name),
+            "resize": f"{size} px: {image_folders.RESIZE_RULE}",
+            "fingerprint": chosen.fingerprint,
+        }
+        packing.pack(
+            target,
+            lambda start: image_folders.decode_all(chosen, size, start),
+            total=len(chosen.paths),
+            shape=(size, size, 3),
+            about=about,
+            max_skipped=min(int(share * len(chosen.paths)), len(chosen.paths) - 1),
+            progress=progress,
+        )
+    return _checked(target, share, verify)
+
+
+def _packed_name(folder: image_folders.ImageFolder, name: str, size: int) -> str:
+    return f"{name}-{folder.split}-{size}px-{folder.fingerprint}"
+
+
+def _note(folder: image_folders.ImageFolder, name: str) -> str:
+    """One sentence on what the pictures are, for the results measured on them."""
+    kinds = {path.suffix.lower().replace(".jpeg", ".jpg") for path in folder.paths}
+    kind = kinds.pop() if len(kinds) == 1 else "mixed"
+    place = folder.root.parent.name
+    if name == "imagenette":
+        if kind == ".avif":
+            return f"Imagenette, re-encoded {_side(folder)} px AVIF"
+        return f"Imagenette, {place}"
+    if name == "cifar10":
+        return "CIFAR-10, re-encoded JPEG" if kind == ".jpg" else f"CIFAR-10 as {kind[1:]} files"
+    return "ImageNet, ILSVRC 2012" if name == "imagenet" else f"image folder {name}"
+
+
+def _side(folder: image_folders.ImageFolder) -> int:
+    try:
+        with Image.open(folder.paths[0]) as image:
+            return min(image.size)
+    except OSError:
+        return 0
+
+
+def _checked(target: Path, share: float, verify: bool) -> ImageSet:
+    """Open a packed cache; what it left out must be within what the caller allows."""
+    images = read_packed(target, verify)
+    skipped = packing.read_manifest(target)["skipped"]
+    if skipped:
+        total = len(images) + len(skipped)
+        listed = "\n  ".join(skipped[:5])
+        if len(skipped) > share * total:
+            raise ValueError(
+                f"{len(skipped)} of {total} images cannot be read, more than skip_broken={share:g} "
+                f"allows:\n  {listed}\nReplace or delete them, or load with skip_broken=True."
+            )
+        warnings.warn(
+            f"left out {len(skipped)} of {total} images that cannot be read:\n  {listed}",
+            stacklevel=4,
+        )
+    return images

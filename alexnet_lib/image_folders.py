@@ -1,0 +1,243 @@
+"""Image folders: which pictures they hold, and each picture as a square of RGB bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+__all__ = [
+    "EXTENSIONS",
+    "RESIZE_RULE",
+    "SPLITS",
+    "ImageFolder",
+    "balanced_indices",
+    "decode_all",
+    "read_image",
+    "scan",
+]
+
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
+RESIZE_RULE = "centre square, PIL bicubic with antialiasing, RGB, alpha on white"
+#: The names a split may have, as asked for and as folders on disk; the first is its own.
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+HELD_OUT = 5  # where no folder for validation exists, every fifth image of a class is held out
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFolder:
+    """The pictures of one split: paths, labels (N,) int64, class names, and a fingerprint."""
+
+    root: Path
+    paths: list[Path]
+    labels: np.ndarray
+    classes: list[str]
+    split: str
+    fingerprint: str  # changes when a picture is added, removed, renamed or changes its bytes
+
+    def limited(self, limit: int | None) -> ImageFolder:
+        """The first `limit` pictures, taken evenly from all classes; all of them for None."""
+        if limit is None or limit >= len(self.paths):
+            return self
+        chosen = balanced_indices(self.labels, limit)
+        return ImageFolder(
+            self.root, [self.paths[i] for i in chosen], self.labels[chosen], self.classes,
+            self.split, f"{self.fingerprint}-first{limit}",
+        )  # fmt: skip
+
+
+def balanced_indices(labels: np.ndarray, limit: int) -> np.ndarray:
+    """The first `limit` places, taken in turn from every class, in ascending order."""
+    turn = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        turn[members] = np.arange(len(members))
+    return np.sort(np.argsort(turn, kind="stable")[: max(0, limit)])
+
+
+def scan(root: str | Path, split: str = "train") -> ImageFolder:
+    """List one split of an image folder: one folder a class, perhaps below train, val or test.
+
+    root: the folder. split: "train", "val", "test" or "all". Where `root` has no folder for
+    splits, every fifth picture of a class is "val" (and "test"), the rest "train".
+    Class numbers follow the sorted names of the class folders, those of "train" if it is there.
+    Errors: FileNotFoundError for a missing folder or split; ValueError for an empty one, a class
+    folder without images, fewer than two classes, or a class that the training folder lacks.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is not a folder. Give a folder with one folder a class.")
+    folders = _split_folders(root)
+    if not folders:
+        return _scan_undivided(root, split)
+    wanted = [split, *{"val": ["test"], "test": ["val"]}.get(split, [])]
+    found = next((name for name in wanted if name in folders), None)
+    if found is None:
+        raise FileNotFoundError(
+            f"{root} has no folder for split {split!r}; it has {', '.join(sorted(folders))}."
+        )
+    classes = _class_names(folders.get("train", folders[found]))
+    present = _class_names(folders[found])
+    if strangers := sorted(set(present) - set(classes)):
+        raise ValueError(
+            f"{folders[found]} has classes that {folders['train']} lacks: "
+            f"{', '.join(strangers[:5])}. Every split must use the same class folders."
+        )
+    paths, labels = _list(folders[found], classes, present)
+    return _image_folder(folders[found], paths, labels, classes, found)
+
+
+def _scan_undivided(root: Path, split: str) -> ImageFolder:
+    classes = _class_names(root)
+    paths, labels = _list(root, classes, classes)
+    place = np.concatenate([np.arange(n) for n in np.bincount(labels, minlength=len(classes))])
+    held_out = place % HELD_OUT == HELD_OUT - 1
+    keep = {"all": np.ones_like(held_out), "train": ~held_out}.get(split, held_out)
+    if not keep.any():
+        raise ValueError(
+            f"{root} has too few images to hold some out for {split!r}: every {HELD_OUT}th of a "
+            "class is. Add images, or make the folders train and val yourself."
+        )
+    paths = [path for path, kept in zip(paths, keep, strict=True) if kept]
+    return _image_folder(root, paths, labels[keep], classes, split)
+
+
+def _image_folder(
+    root: Path, paths: list[Path], labels: np.ndarray, classes: list[str], split: str
+) -> ImageFolder:
+    hashed = hashlib.sha256(repr(classes).encode())
+    for path, label in zip(paths, labels, strict=True):
+        hashed.update(f"{label}/{path.name}/{path.stat().st_size}\n".encode())
+    return ImageFolder(root, paths, labels, classes, split, hashed.hexdigest()[:16])
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folders below `root` that stand for splits (they hold folders), by the split's name."""
+    below = {
+        folder.name.lower(): folder
+        for folder in root.iterdir()
+        if folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir())
+    }
+    return {
+        split: below[name]
+        for split, names in SPLITS.items()
+        for name in reversed(names)
+        if name in below
+    }
+
+
+def _class_names(folder: Path) -> list[str]:
+    names = sorted(
+        entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in "._"
+    )
+    if len(names) < 2:
+        loose = sum(path.suffix.lower() in EXTENSIONS for path in folder.iterdir())
+        raise ValueError(
+            f"{folder} has {len(names)} class folders (and {loose} loose images); a classifier "
+            "needs two or more. Put the images of each class into a folder of its own."
+        )
+    return names
+
+
+def _list(folder: Path, classes: list[str], present: list[str]) -> tuple[list[Path], np.ndarray]:
+    paths, labels = [], []
+    for name in present:
+        files = sorted(
+            path
+            for path in (folder / name).iterdir()
+            if path.suffix.lower() in EXTENSIONS and path.name[0] != "."
+        )
+        if not files:
+            files = sorted(
+                path
+                for path in (folder / name).rglob("*")
+                if path.suffix.lower() in EXTENSIONS and path.name[0] != "."
+            )
+        if not files:
+            raise ValueError(
+                f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))}). "
+                "Fill it or delete it."
+            )
+        paths += files
+        labels += [classes.index(name)] * len(files)
+    return paths, np.array(labels, np.int64)
+
+
+def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
+    """One picture as (size, size, 3) uint8, or (H, W, 3) in its own size for None.
+
+    The largest centred square is scaled to size x size (PIL bicubic, antialiased). The camera's
+    orientation is applied; grey, palette and CMYK become RGB; transparent parts become white;
+    16-bit grey keeps its upper eight bits. Errors: OSError or ValueError, naming the file.
+    """
+    try:
+        with Image.open(path) as image:
+            if size is not None:
+                image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decodes big ones smaller
+            image = _as_rgb(ImageOps.exif_transpose(image))
+        if size is not None:
+            width, height = image.size
+            side = min(width, height)
+            left, top = (width - side) / 2, (height - side) / 2
+            box = (left, top, left + side, top + side)
+            image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+        return np.asarray(image)
+    except PermissionError:
+        raise
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError) as error:
+        raise ValueError(f"{path} is not a readable image: {error}") from error
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        values = values >> 8 if values.max() > 255 or image.mode.startswith("I;16") else values
+        return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers without a known range")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def decode_all(
+    folder: ImageFolder, size: int, start: int = 0, workers: int | None = None
+) -> Iterator[tuple[np.ndarray | str, int]]:
+    """Yield (image, label) for every picture from `start` on, in order, decoded in parallel.
+
+    A picture that cannot be read gives a sentence in its place. Threads serve as well as
+    processes here: Pillow lets go of Python's lock while it decodes and scales.
+    """
+    workers = workers or os.cpu_count() or 1
+
+    def decode(index: int) -> tuple[np.ndarray | str, int]:
+        try:
+            return read_image(folder.paths[index], size), int(folder.labels[index])
+        except ValueError as error:
+            return str(error), int(folder.labels[index])
+
+    with ThreadPoolExecutor(workers) as pool:
+        pending: deque = deque()
+        try:
+            for index in range(start, len(folder.paths)):
+                pending.append(pool.submit(decode, index))
+                if len(pending) >= 32 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

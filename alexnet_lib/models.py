@@ -1,0 +1,179 @@
+"""AlexNet and its relatives, built from LayerSpecs.
+
+Modules bear the names of their stages: `model.features.conv1`, `model.classifier.fc6`; in the
+variant "torchvision" they are numbered as in torchvision, so that its state dict loads.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from . import networks, ops, shapes
+from .paper import LayerSpec, NetworkSpec
+
+__all__ = ["CeilConv2d", "LRN", "MaskDropout", "Net", "SameMapNorm", "alexnet", "build"]
+
+
+class LRN(nn.Module):
+    """Local response normalization; with groups=2 no window crosses between the towers."""
+
+    def __init__(self, spec: LayerSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, C, H, W) -> the same
+        s = self.spec
+        return ops.local_response_norm(x, s.size, s.alpha, s.beta, s.k, s.convention, s.groups)
+
+    def extra_repr(self) -> str:
+        s = self.spec
+        return f"size={s.size}, alpha={s.alpha}, beta={s.beta}, k={s.k}, {s.convention!r}, groups={s.groups}"
+
+
+class SameMapNorm(nn.Module):
+    """Normalization within each map, which followed the LRN of layer 2 in 2012."""
+
+    def __init__(self, spec: LayerSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return ops.same_map_norm(x, self.spec.size, self.spec.alpha, self.spec.beta, self.spec.k)
+
+
+class CeilConv2d(nn.Conv2d):
+    """A convolution whose last windows may stick out on the right and at the bottom."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return ops.conv2d(
+            x, self.weight, self.bias, self.stride[0], self.padding[0], self.groups, "ceil"
+        )
+
+
+class MaskDropout(nn.Module):
+    """Dropout as in 2012: a plain mask in training, a factor `keep` at test."""
+
+    def __init__(self, keep: float = 0.5) -> None:
+        super().__init__()
+        self.keep = keep
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return ops.mask_dropout(x, self.keep, self.training)
+
+    def extra_repr(self) -> str:
+        return f"keep={self.keep}"
+
+
+def _module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
+    """Build one stage; inputs is the shape it gets, (C, H, W) or (C,)."""
+    if spec.kind == "conv":
+        kind = CeilConv2d if spec.rounding == "ceil" else nn.Conv2d
+        return kind(inputs[0], spec.channels, spec.kernel, spec.stride, spec.padding, groups=spec.groups)
+    if spec.kind == "fc":
+        return nn.Linear(inputs[0], spec.channels)
+    if spec.kind == "dropout":
+        return nn.Dropout(1 - spec.keep) if spec.inverted else MaskDropout(spec.keep)
+    ceil_mode = spec.rounding == "ceil"
+    return {
+        "relu": lambda: nn.ReLU(inplace=True),
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+        "lrn": lambda: LRN(spec),
+        "same_map_norm": lambda: SameMapNorm(spec),
+        "max_pool": lambda: nn.MaxPool2d(spec.kernel, spec.stride, spec.padding, ceil_mode=ceil_mode),
+        "average_pool": lambda: nn.AvgPool2d(spec.kernel, spec.stride, spec.padding, ceil_mode),
+        "adaptive_pool": lambda: nn.AdaptiveAvgPool2d(spec.size),
+        "flatten": nn.Flatten,
+    }[spec.kind]()
+
+
+class Net(nn.Module):
+    """A network built from a NetworkSpec: `features` over maps, then `classifier` over vectors.
+
+    spec: what it was built from. Takes (N, C, H, W) images of spec.input_size, mean subtracted,
+    on the scale 0 to 255; gives (N, classes) logits.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        shape: tuple[int, ...] = (spec.input_channels, spec.input_size, spec.input_size)
+        parts: dict[str, OrderedDict[str, nn.Module]] = {"features": OrderedDict(), "classifier": OrderedDict()}
+        self.stages: dict[str, str] = {}  # stage -> path of its module
+        part = "features"
+        for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
+            module = _module(layer, shape)
+            shape = row.output
+            if layer.kind in ("adaptive_pool", "flatten"):
+                self.add_module(layer.name, module)
+                self.stages[layer.name] = layer.name
+                part = "classifier"
+                continue
+            key = str(len(parts[part])) if spec.numbered else layer.name
+            parts[part][key] = module
+            self.stages[layer.name] = f"{part}.{key}"
+        self.features = nn.Sequential(parts["features"])
+        self.classifier = nn.Sequential(parts["classifier"])
+        self._between = [name for name in self.stages if "." not in self.stages[name]]
+
+    def stage(self, name: str) -> nn.Module:
+        """Return the module of a stage by the stage's name, such as "conv1"."""
+        self.spec.layer(name)
+        return self.get_submodule(self.stages[name])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.features(x)
+        for name in self._between:
+            x = getattr(self, name)(x)
+        return self.classifier(x)
+
+    @torch.no_grad()
+    def initialize(
+        self, seed: int | None = None, biases: dict[str, float] | None = None, he: bool = False,
+        weight_std: dict[str, float] | None = None,
+    ) -> Net:
+        """Draw all weights anew, as the stages say.
+
+        seed: for the weights alone; torch's global state is left as it was, None uses it.
+        biases, weight_std: initial biases and standard deviations that override the stages'. he:
+        He initialization and zero biases instead. A stage without a standard deviation keeps
+        torch's own rule.
+        """
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        for layer in self.spec.layers:
+            if layer.kind not in ("conv", "fc"):
+                continue
+            module = self.stage(layer.name)
+            bias = 0.0 if he else layer.bias
+            std = (weight_std or {}).get(layer.name, layer.weight_std)
+            if he:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            elif std is None:
+                nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=generator)
+                fan_in = module.weight[0].numel()
+                module.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+                bias = None
+            else:
+                module.weight.normal_(0, std, generator=generator)
+            bias = (biases or {}).get(layer.name, bias)
+            if bias is not None:
+                module.bias.fill_(bias)
+        return self
+
+
+def build(spec: NetworkSpec, seed: int | None = None) -> Net:
+    """Build any NetworkSpec and initialize it; seed as in `Net.initialize`."""
+    return Net(spec).initialize(seed)
+
+
+def alexnet(variant: str = "paper", num_classes: int = 1000, seed: int | None = None) -> Net:
+    """Build one variant of AlexNet, initialized as that variant is.
+
+    variant: paper, source2012, caffe, one_tower, ungrouped or torchvision. num_classes: units of
+    the last layer. seed: draws the weights without touching torch's global state.
+    Raises ValueError for an unknown variant, with the nearest name.
+    """
+    return build(networks.network(variant, num_classes), seed)

@@ -1,0 +1,260 @@
+"""AlexNet as its sources describe it: every constant once, each with where it comes from.
+
+Sources, as they are cited here:
+[P]  Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep Convolutional Neural
+     Networks, NIPS 2012, by section.
+[S]  the 2012 source code, released by the Computer History Museum in 2025
+     (github.com/computerhistory/AlexNet-Source-Code), by path and line.
+[C]  BVLC Caffe, models/bvlc_alexnet. [T] torchvision.models.alexnet.
+[A]  the Japanese article from which this course grew.
+
+The networks themselves are in `networks`, the claims and the discrepancies in `ledger`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = [
+    "CONVENTIONS",
+    "EPOCHS_2012",
+    "ERRORS_2012",
+    "LayerSpec",
+    "LrnConvention",
+    "NetworkSpec",
+    "RECIPES",
+    "Recipe",
+    "TRANSFERS",
+    "nearest",
+    "unknown_name",
+]
+
+
+def nearest(name: object, known: list[str] | tuple[str, ...] | dict) -> str:
+    """Return the name in `known` that is spelled most like `name`."""
+    import difflib
+
+    matches = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.0)
+    return matches[0] if matches else ""
+
+
+def unknown_name(what: str, name: object, known: list[str] | tuple[str, ...] | dict) -> ValueError:
+    """Build the error for a name that nobody knows.
+
+    what: the kind of name, such as "variant". name: what was given. known: all that exist.
+    Returns a ValueError that gives the name, the nearest one and the whole list.
+    """
+    return ValueError(
+        f"unknown {what} {name!r}; did you mean {nearest(name, known)!r}? "
+        f"Choose one of: {', '.join(known)}."
+    )
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One stage of a network, as plain data.
+
+    kind is one of conv, relu, tanh, sigmoid, lrn, same_map_norm, max_pool, average_pool,
+    adaptive_pool, flatten, fc, dropout. Fields that a kind doesn't use keep their defaults.
+
+    name: the stage, such as "conv1". channels: kernels of a conv, units of an fc (both towers).
+    kernel, stride, padding: pixels, of a conv or pool. rounding: "floor" or "ceil", for the
+    output size. groups: channel groups of a conv; for lrn, the towers its windows stay within.
+    weight_std: standard deviation of the initial weights, None for torch's own rule.
+    bias: initial bias. size, alpha, beta, k, convention: of an lrn (same_map_norm has no
+    convention: its sum is divided by size squared). keep: of dropout, the share of units kept.
+    inverted: dropout scales in training (True) or at test, as in 2012 (False).
+    """
+
+    name: str
+    kind: str
+    channels: int = 0
+    kernel: int = 0
+    stride: int = 1
+    padding: int = 0
+    rounding: str = "floor"
+    groups: int = 1
+    weight_std: float | None = None
+    bias: float = 0.0
+    size: int = 0
+    alpha: float = 0.0
+    beta: float = 0.0
+    k: float = 0.0
+    convention: str = ""
+    keep: float = 1.0
+    inverted: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network as data: a name, the input it expects and its stages in order.
+
+    input_size: side of the square input, pixels. input_channels: 3 for colour.
+    numbered: the modules are named by position, as in torchvision, not by stage.
+    source: where the configuration comes from.
+    """
+
+    name: str
+    input_size: int
+    layers: tuple[LayerSpec, ...]
+    input_channels: int = 3
+    numbered: bool = False
+    source: str = ""
+
+    def layer(self, name: str) -> LayerSpec:
+        """Return the stage called `name`, or raise ValueError with the nearest name."""
+        for spec in self.layers:
+            if spec.name == name:
+                return spec
+        raise unknown_name(f"layer of {self.name!r}", name, [spec.name for spec in self.layers])
+
+
+@dataclass(frozen=True)
+class LrnConvention:
+    """What one source means by the parameters of local response normalization.
+
+    Every convention computes y = x * (k + c * S) ** -beta, S the sum of squares in a window of
+    channels. divisor: "none" when c = alpha, "size" when c = alpha / size. window: how far the
+    window reaches, in words and in `ops.window`. alpha, beta, k, size: its own defaults.
+    """
+
+    name: str
+    divisor: str
+    window: str
+    size: int
+    alpha: float
+    beta: float
+    k: float
+    source: str
+
+
+CONVENTIONS: dict[str, LrnConvention] = {
+    convention.name: convention
+    for convention in (
+        LrnConvention("paper", "none", "i - n/2 .. i + n/2", 5, 1e-4, 0.75, 2.0, "[P §3.3]"),
+        LrnConvention("seed", "size", "i - r/2 .. i + r/2", 2, 1e-4, 0.75, 1.0, "[A]"),
+        LrnConvention(
+            "source2012", "size", "n channels from i - floor(n/2)", 5, 1e-4, 0.75, 2.0,
+            "[S layer.py:1183, layer-params-145.cfg:137-155]",
+        ),
+        LrnConvention(
+            "pytorch", "size", "i - floor(n/2) .. i + floor((n-1)/2)", 5, 1e-4, 0.75, 1.0,
+            "torch.nn.LocalResponseNorm",
+        ),
+        LrnConvention("caffe", "size", "odd n, i +- (n-1)/2", 5, 1.0, 0.75, 1.0, "[C] LRNParameter"),
+        LrnConvention(
+            "tensorflow", "none", "i +- depth_radius", 5, 1.0, 0.5, 1.0,
+            "tf.nn.local_response_normalization",
+        ),
+        LrnConvention(
+            "cudnn", "size", "floor((n-1)/2) behind, the rest ahead", 5, 1e-4, 0.75, 2.0,
+            "cudnnSetLRNDescriptor",
+        ),
+        LrnConvention(
+            "onnx", "size", "i - floor((n-1)/2) .. i + ceil((n-1)/2)", 5, 1e-4, 0.75, 1.0,
+            "ONNX operator LRN",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, as plain data.
+
+    batch_size in images; momentum and weight_decay as in [P §5]; rate is the initial learning
+    rate; bias_rate multiplies it for biases; decay_biases: whether biases decay too.
+    schedule: "plateau" (divide the rate by `factor` when the validation error stops improving),
+    "step" (divide at the `milestones`, shares of the run from 0 to 1) or "cosine"; with
+    `warmup` the share of the run in which the rate climbs from zero. initialization: "network"
+    for what the network's stages say, "he" for He initialization with zero biases; `biases` and
+    `weight_std` then override single stages. label_smoothing from 0 to 1.
+    colour_noise: standard deviation of the PCA colour noise, 0 for none.
+    mixed_precision: bfloat16 autocast on a GPU. source: what it follows and where it departs.
+    """
+
+    name: str
+    epochs: int = 90
+    batch_size: int = 128
+    rate: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    bias_rate: float = 1.0
+    decay_biases: bool = False
+    schedule: str = "plateau"
+    milestones: tuple[float, ...] = ()
+    factor: float = 10.0
+    patience: int = 5
+    warmup: float = 0.0
+    initialization: str = "network"
+    biases: dict[str, float] = field(default_factory=dict)
+    weight_std: dict[str, float] = field(default_factory=dict)
+    label_smoothing: float = 0.0
+    nesterov: bool = False
+    colour_noise: float = 0.1
+    mixed_precision: bool = False
+    source: str = ""
+
+
+EPOCHS_2012 = 90  # "roughly 90 cycles through the training set" [P §5]
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "paper2012",
+            source="[P §5]: batch 128, momentum .9, decay .0005, rate .01 divided by 10 when the "
+            "validation error stops improving; 'three times prior to termination'.",
+        ),
+        Recipe(
+            "paper2012_small_data",
+            epochs=16,
+            batch_size=64,
+            bias_rate=2.0,
+            schedule="step",
+            milestones=(0.75, 0.9),
+            biases={"fc6": 0.0, "fc7": 0.0},
+            weight_std={"conv3": 0.03, "conv4": 0.03, "conv5": 0.03},
+            source="paper2012 adapted to some ten classes and ten thousand photos: batch 64 for "
+            "more updates an epoch; std .03 in conv3 to conv5 as in [S layers-145.cfg], not the "
+            "printed .01; biases of fc6 and fc7 at 0 instead of 1, and biases learn twice as fast "
+            "(as in [C]); the rate drops at fixed shares of a short run.",
+        ),
+        Recipe(
+            "modern",
+            epochs=30,
+            batch_size=128,
+            rate=0.02,
+            schedule="cosine",
+            warmup=0.1,
+            nesterov=True,
+            label_smoothing=0.1,
+            initialization="he",
+            mixed_precision=True,
+            source="not from 2012: cosine schedule with warm-up, Nesterov momentum, label "
+            "smoothing, He initialization, bfloat16 on a GPU.",
+        ),
+    )
+}
+
+# Top-1 and top-5 error in percent, as logged in the released configuration files.
+# run: (what it is, data, views, top-1, top-5, where in [S])
+ERRORS_2012: dict[str, tuple[str, str, int, float, float, str]] = {
+    "145-2010": ("the network", "ILSVRC-2010 test", 10, 37.4727, 16.9987, "params-145-2010:178"),
+    "145-2010-centre": (
+        "the network", "ILSVRC-2010 test", 1, 39.0247, 18.2953, "params-145-2010:180",
+    ),
+    "145": ("the network", "ILSVRC-2012 val", 10, 40.664, 18.210, "params-145:182"),
+    "145-half": ("one tower", "ILSVRC-2010 test", 10, 39.168, 18.2287, "params-145-half:100"),
+    "148": ("no normalization", "ILSVRC-2012 val", 10, 42.034, 19.362, "params-148:148"),
+    "147": ("2x2 pooling", "ILSVRC-2012 val", 10, 41.058, 18.510, "params-147:174"),
+    "150": ("towers never talk", "ILSVRC-2012 val", 10, 41.828, 19.330, "params-150:179"),
+}
+
+# What crosses between the two GPUs in a forward pass: stage read, stage reading it, both ways?
+TRANSFERS: tuple[tuple[str, str, bool], ...] = (
+    ("pool2", "conv3", True),
+    ("pool5", "fc6", True),
+    ("fc6", "fc7", True),
+    ("fc7", "fc8", False),  # only GPU 1's half travels, to GPU 0, which holds fc8 [S]
+)

@@ -1,0 +1,142 @@
+"""Run records: what was run, on what, how long it took and what came out, as JSON.
+
+Every number that the course calls measured is read from a record. The ones that ship lie in
+data/records; a learner's own lie in the folder of each run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FORMAT", "environment", "folder", "names", "read", "root", "write"]
+
+FORMAT = 1
+COMMANDS = {  # record -> the command that makes it
+    "imagenette_paper": "python -m alexnet_lib train --data imagenette "
+    "--recipe paper2012_small_data --out runs/imagenette --filter-moments 60",
+}
+
+
+def root() -> Path:
+    """Return the folder that holds chapters/, data/ and alexnet_lib/."""
+    return Path(__file__).resolve().parent.parent
+
+
+def folder() -> Path:
+    """Return the folder of the records that ship with the course."""
+    return root() / "data" / "records"
+
+
+def names() -> list[str]:
+    """Return the names of the records that ship, sorted."""
+    return sorted(path.stem for path in folder().glob("*.json"))
+
+
+def environment() -> dict[str, Any]:
+    """Return hardware, versions and commit, as every record keeps them."""
+    packages = {}
+    for package in ("torch", "torchvision", "numpy"):
+        try:
+            packages[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            packages[package] = "missing"
+    hardware = {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "gpu": _gpu(),
+    }
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "packages": packages,
+        "hardware": hardware,
+        "commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _gpu() -> str | None:
+    torch = sys.modules.get("torch")  # numerics that never loaded torch need no GPU's name
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return torch.cuda.get_device_name(0)
+
+
+def _commit() -> str:
+    """Return the commit of the course's checkout, "unknown" where there is none."""
+    command = ["git", "-C", str(root()), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def write(path: str | Path, record: dict[str, Any]) -> Path:
+    """Write a record, whole or not at all.
+
+    path: a .json file, or a bare name for a record that ships. The format's version is added.
+    Returns the path. Raises OSError with words where there is no space or no permission.
+    """
+    path = _path(path)
+    text = json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"can't write the record {path}: {error.strerror}. "
+            "Free some space, or choose another folder with --out",
+        ) from error
+    return path
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Read a record by its path, or by its name if it ships with the course.
+
+    Raises FileNotFoundError, with the command that makes it, where there is none; ValueError for
+    a file that isn't a record or comes from a newer version of the course.
+    """
+    name, path = str(path), _path(path)
+    if not path.exists():
+        command = COMMANDS.get(name, f"python -m alexnet_lib experiment {name}")
+        raise FileNotFoundError(f"there is no record {path}; make it with: {command}")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a record: {error}. Delete it and run again.") from error
+    if not isinstance(record, dict) or "format" not in record:
+        raise ValueError(f"{path} is JSON but not a record: it has no 'format'. Delete it and run again.")
+    if record["format"] > FORMAT:
+        raise ValueError(
+            f"{path} has format {record['format']}; this version reads up to {FORMAT}. "
+            "Update the course (git pull)."
+        )
+    return record
+
+
+def _path(path: str | Path) -> Path:
+    path = Path(path)
+    return path if path.suffix == ".json" else folder() / f"{path}.json"
