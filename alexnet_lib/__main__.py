@@ -1,8 +1,9 @@
-"""The command line: python -m alexnet_lib train, evaluate, verify, data, doctor, experiment."""
+"""The command line: python -m alexnet_lib COMMAND; --help lists the commands."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -19,11 +20,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--recipe", default="paper2012_small_data", help="see paper.RECIPES")
     train.add_argument("--epochs", type=int, help="cycles through the training set")
     train.add_argument("--batch-size", type=int, help="images a step")
-    train.add_argument("--rate", type=float, help="override the rate from here on; kept in the diary")
+    train.add_argument("--rate", type=float, help="override the rate from here on; see the diary")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--limit", type=int, help="use at most this many training images")
-    train.add_argument("--size", type=int, help="side at which pictures are loaded, before cropping")
+    train.add_argument("--size", type=int, help="side at which pictures are loaded, then cropped")
     train.add_argument("--threads", type=int, help="threads of torch on the CPU")
     train.add_argument("--out", default="runs/latest", help="folder of checkpoint, record and log")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out")
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="measure a run on its validation pictures")
     evaluate.add_argument("folder", help="a run's folder or a checkpoint")
     evaluate.add_argument("--data", help="the run's own data by default")
-    evaluate.add_argument("--ten-crop", action="store_true", help="average ten views, as the paper did")
+    evaluate.add_argument("--ten-crop", action="store_true", help="average ten views, as in 2012")
     evaluate.add_argument("--device", default="auto")
     evaluate.add_argument("--limit", type=int, help="use at most this many images")
     evaluate.set_defaults(run=_evaluate)
@@ -46,6 +47,20 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("name", nargs="?", help="cifar10 or imagenette; none lists what is there")
     data.add_argument("--folder", help="where to put it, runs/data by default")
     data.set_defaults(run=_data)
+    bench = commands.add_parser("bench", help="time ours and the usual way side by side")
+    bench.add_argument("name", nargs="?", default="all", help="lrn, step, input or all")
+    bench.add_argument("--device", default="auto")
+    bench.add_argument("--rounds", type=int, help="counted rounds")
+    bench.add_argument("--batch-size", type=int, help="images a batch")
+    bench.add_argument("--out", default="runs/bench", help="folder of the record")
+    bench.set_defaults(run=_bench)
+    export = commands.add_parser("export", help="take the learned filters out of a run")
+    export.add_argument("folder", help="a run's folder")
+    export.add_argument("--name", default="mine", help="name of the files in data/filters")
+    export.set_defaults(run=_export)
+    results = commands.add_parser("results", help="print the measured results from the records")
+    results.add_argument("--write", action="store_true", help="put them into README.md")
+    results.set_defaults(run=_results)
     experiment = commands.add_parser("experiment", help="run a named experiment, write its record")
     experiment.add_argument("name")
     experiment.set_defaults(run=_experiment)
@@ -57,17 +72,18 @@ def _train(options: argparse.Namespace) -> int:
 
     import torch
 
-    from . import datasets, models, training
+    from . import datasets, models, networks, training
 
     if options.threads:
         torch.set_num_threads(options.threads)
     recipe = training.recipe_of(options.recipe)
-    spec = models.networks.network(options.variant)
+    spec = networks.network(options.variant)
     size = options.size or max(256 if spec.input_size > 200 else 0, spec.input_size)
     train = datasets.load(options.data, "train", size=size, limit=options.limit)
     val = datasets.load(options.data, "val", size=size, limit=options.limit)
     model = models.alexnet(options.variant, len(train.classes), seed=options.seed)
-    print(f"{options.variant} AlexNet, {recipe.name}, {train!r}, {len(val):,} for validation", flush=True)
+    what = f"{options.variant} AlexNet, {recipe.name}, {train!r}, {len(val):,} for validation"
+    print(what, flush=True)
     started, first = time.monotonic(), [None]
 
     def on_step(run: training.Run) -> None:
@@ -92,7 +108,7 @@ def _train(options: argparse.Namespace) -> int:
         model, train, val, recipe, epochs=options.epochs, batch_size=options.batch_size,
         out=options.out, resume=options.resume, rate=options.rate, seed=options.seed,
         device=options.device, filter_moments=options.filter_moments,
-        about={"command": "python -m alexnet_lib " + " ".join(sys.argv[1:])},
+        about={"command": options.given, "data_from": options.data},
         on_step=on_step, on_epoch=on_epoch,
     )
     print(f"{run.status}; the record is {Path(options.out) / 'record.json'}")
@@ -104,11 +120,15 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     device = training.choose_device(options.device)
     model, state = checkpoints.load_model(options.folder, device)
-    size = max(256 if model.spec.input_size > 200 else 0, model.spec.input_size)
-    val = datasets.load(options.data or state["data"], "val", size=size, limit=options.limit)
-    result = training.evaluate(model, val, state["input"]["mean"], options.ten_crop, device=device)
+    mean = state["input"]["mean"]  # as large as the pictures were loaded in training
+    val = datasets.load(options.data or state["data"], "val", len(mean), options.limit)
+    training.check_fit(model, val, state["classes"])
+    result = training.evaluate(model, val, mean, options.ten_crop, device=device)
     views = "ten views" if options.ten_crop else "centre crop"
-    print(f"{views}: top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%} on {result['count']:,} images")
+    print(
+        f"{views}: top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%} on "
+        f"{result['count']:,} images"
+    )
     return 0
 
 
@@ -134,6 +154,34 @@ def _data(options: argparse.Namespace) -> int:
     return 0
 
 
+def _bench(options: argparse.Namespace) -> int:
+    from . import benchmarks, training
+
+    device = training.choose_device(options.device).type
+    chosen = {"rounds": options.rounds, "batch_size": options.batch_size}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    print(f"the record is {benchmarks.run(options.name, device, options.out, **given)}")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from . import probes
+
+    for path in probes.export_filters(options.folder, options.name):
+        print(path)
+    return 0
+
+
+def _results(options: argparse.Namespace) -> int:
+    from . import records, results
+
+    if options.write:
+        print("README.md is new" if results.write(records.root() / "README.md") else "nothing changed")
+    else:
+        print(results.table())
+    return 0
+
+
 def _experiment(options: argparse.Namespace) -> int:
     from . import experiments
 
@@ -143,12 +191,17 @@ def _experiment(options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; errors that a user can mend come out as one line, with status 1."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
+    options.given = "python -m alexnet_lib " + shlex.join(arguments)
     try:
         return options.run(options)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -24,9 +25,12 @@ def random_seed(*parts: int | str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+@lru_cache(maxsize=2)  # every step of an epoch asks for the same one
 def sample_order(seed: int, epoch: int, count: int) -> np.ndarray:
     """Return the order in which an epoch visits its `count` samples: each exactly once."""
-    return np.random.default_rng(random_seed("order", seed, epoch)).permutation(count)
+    order = np.random.default_rng(random_seed("order", seed, epoch)).permutation(count)
+    order.setflags(write=False)
+    return order
 
 
 class Batches:
@@ -51,7 +55,7 @@ class Batches:
         self.images, self.size, self.batch_size = images, size, batch_size
         self.mean, self.colour, self.seed, self.flip = mean, colour, seed, flip
         self.device = torch.device(device)
-        self.labels = torch.from_numpy(np.asarray(images.labels))
+        self.labels = torch.from_numpy(np.array(images.labels))
         self.resident: torch.Tensor | None = None
         if self.device.type == "cuda":
             self.mean = mean.to(self.device)
@@ -65,7 +69,7 @@ class Batches:
     def get(self, epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return float32 images (N, C, size, size) and int64 labels (N,) of one step."""
         order = sample_order(self.seed, epoch, len(self.images))
-        chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+        chosen = np.array(order[step * self.batch_size : (step + 1) * self.batch_size])
         generator = torch.Generator().manual_seed(random_seed("crops", self.seed, epoch, step))
         if self.resident is not None:
             pictures = self.resident[torch.from_numpy(chosen).to(self.device)]

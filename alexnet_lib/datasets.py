@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from alexnet_lib import image_folders, packing
-from alexnet_lib.packing import ImageSet, read_packed, write_packed
+from . import cifar, downloads, image_folders, packing, rendering, shipped
+from .packing import ImageSet, read_packed, write_packed
+from .paper import unknown_name
+from .shipped import PHOTOS, history, photo
 
 __all__ = [
     "IMAGENETTE_CLASSES",
     "NAMES",
+    "PHOTOS",
     "ImageSet",
     "cache_folder",
     "data_folders",
+    "download",
     "find",
+    "found",
+    "history",
     "load",
+    "overview",
+    "photo",
     "read_packed",
     "write_packed",
 ]
@@ -83,6 +91,31 @@ def find(name: str) -> Path:
     )
 
 
+def found() -> dict[str, str | None]:
+    """For every name in `NAMES`, where the set comes from, or None if it is not on this machine."""
+    places: dict[str, str | None] = {"shapes": "rendered", "fashion_mnist": "ships in data/"}
+    for name in FOLDERS:
+        try:
+            places[name] = str(find(name))
+        except FileNotFoundError:
+            places[name] = None
+    return places
+
+
+def overview() -> str:
+    """A table for the terminal: each known set, and where it is or how to get it."""
+    lines = [f"{name:14} {place or _how_to_get(name)}" for name, place in found().items()]
+    return "\n".join([*lines, "Any folder with one folder of pictures a class works as well."])
+
+
+def download(name: str, folder: str | Path | None = None, progress: bool = True) -> Path:
+    """Download, check and unpack a set into `folder`, by default where `load` will find it.
+
+    Resumable. Names and errors: see `downloads.download`.
+    """
+    return downloads.download(name, folder or data_folders()[-1], progress)
+
+
 def _how_to_get(name: str) -> str:
     point = "If you have it, let the environment variable ALEXNET_DATA name the folder above it."
     if name == "imagenet":
@@ -107,7 +140,7 @@ def load(
     """Load one split of an image set.
 
     name_or_path: one of `NAMES`, a packed folder, or a folder with one folder of pictures a
-        class, perhaps below train, val or test.
+        class, perhaps below train, val or test; also a folder's name inside `data_folders()`.
     split: "train", "val" or "test" (or an alias such as "validation"). A set with only one of
         val and test gives that one for both names; the result's `split` says which.
     size: height and width in pixels; None for the set's own (see `NAMES`, folders 256).
@@ -125,7 +158,13 @@ def load(
         raise ValueError(f"size is {size}; give the side in pixels, 1 to 4096.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; give 1 or more, or None for all images.")
+    if name_or_path == "shapes":
+        return _load_shapes(split, size or NAMES["shapes"], limit, seed)
+    if name_or_path == "fashion_mnist":
+        return _load_fashion_mnist(split, size, limit, verify)
     path, name = _resolve(name_or_path)
+    if cifar.has_batches(path):
+        return _load_cifar10(path, split, size, limit)
     if packing.is_packed(path):
         return _load_packed(path, size, limit, verify)
     if not path.is_dir():
@@ -141,15 +180,7 @@ def _split_name(split: str) -> str:
             return name
     if split == "all":
         return split
-    raise ValueError(
-        f"split is {split!r}; it must be one of {', '.join(image_folders.SPLITS)}"
-        + _nearest(split, list(image_folders.SPLITS))
-    )
-
-
-def _nearest(given: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(given.lower(), known, 1)
-    return f". Did you mean {close[0]!r}?" if close else "."
+    raise unknown_name("split", split, list(image_folders.SPLITS))
 
 
 def _resolve(name_or_path: str | Path) -> tuple[Path, str]:
@@ -158,15 +189,58 @@ def _resolve(name_or_path: str | Path) -> tuple[Path, str]:
     if given in FOLDERS:
         return find(given), given
     path = Path(name_or_path).expanduser()
+    if not path.exists():
+        below = [folder / path for folder in data_folders() if (folder / path).is_dir()]
+        path = below[0] if below else path
     if path.exists() or len(path.parts) > 1:
         for name, folders in FOLDERS.items():
             if path.name in folders:
                 return path, name
         return path, path.resolve().name
-    raise ValueError(
-        f"there is no data set and no folder {given!r}. Known sets: {', '.join(NAMES)}"
-        + _nearest(given, list(NAMES))
-    )
+    raise unknown_name("data set or folder", given, list(NAMES))
+
+
+def _load_shapes(split: str, size: int, limit: int | None, seed: int) -> ImageSet:
+    """Rendered shapes; any number of them, so a limit may also be more than the usual count."""
+    _refuse_all(split)
+    count = limit or rendering.COUNTS[split]
+    images = rendering.render_many(count, size, split, seed)
+    labels = np.arange(count, dtype=np.int64) % len(rendering.CLASSES)
+    note = f"shapes, rendered at {size} px, seed {seed}"
+    return ImageSet(images, labels, list(rendering.CLASSES), "shapes", split, note)
+
+
+def _load_fashion_mnist(split: str, size: int | None, limit: int | None, verify: bool) -> ImageSet:
+    _refuse_all(split)
+    images = read_packed(shipped.fashion_mnist(split), verify)
+    return _resized(_limited(images, limit), size)
+
+
+def _load_cifar10(path: Path, split: str, size: int | None, limit: int | None) -> ImageSet:
+    _refuse_all(split)
+    split = "train" if split == "train" else "test"
+    images, labels = cifar.read_batches(path, split)
+    loaded = ImageSet(images, labels, list(cifar.CLASSES), "cifar10", split, "CIFAR-10")
+    return _resized(_limited(loaded, limit), size)
+
+
+def _refuse_all(split: str) -> None:
+    if split == "all":
+        raise ValueError("split 'all' is only for image folders; ask for train, val or test.")
+
+
+def _resized(images: ImageSet, size: int | None) -> ImageSet:
+    """Square images scaled to size x size (PIL bicubic, antialiased)."""
+    if size is None or images.images.shape[1:3] == (size, size):
+        return images
+    scaled = np.stack([_scaled(image, size) for image in images.images])
+    note = f"{images.note}, scaled to {size} px"
+    return replace(images, images=scaled.reshape(len(images), size, size, -1), note=note)
+
+
+def _scaled(image: np.ndarray, size: int) -> np.ndarray:
+    picture = Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image)
+    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
 
 
 def _load_packed(path: Path, size: int | None, limit: int | None, verify: bool) -> ImageSet:

@@ -32,6 +32,8 @@ SPLITS = {
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
+#: Path, label and bytes of every picture.
+Listing = list[tuple[str, int, int]]
 HELD_OUT = 5  # where no folder for validation exists, every fifth image of a class is held out
 
 
@@ -94,31 +96,29 @@ def scan(root: str | Path, split: str = "train") -> ImageFolder:
             f"{folders[found]} has classes that {folders['train']} lacks: "
             f"{', '.join(strangers[:5])}. Every split must use the same class folders."
         )
-    paths, labels = _list(folders[found], classes, present)
-    return _image_folder(folders[found], paths, labels, classes, found)
+    return _image_folder(folders[found], _list(folders[found], classes, present), classes, found)
 
 
 def _scan_undivided(root: Path, split: str) -> ImageFolder:
     classes = _class_names(root)
-    paths, labels = _list(root, classes, classes)
-    place = np.concatenate([np.arange(n) for n in np.bincount(labels, minlength=len(classes))])
-    held_out = place % HELD_OUT == HELD_OUT - 1
+    listing = _list(root, classes, classes)
+    sizes = np.bincount([label for _, label, _ in listing], minlength=len(classes))
+    held_out = np.concatenate([np.arange(size) % HELD_OUT == HELD_OUT - 1 for size in sizes])
     keep = {"all": np.ones_like(held_out), "train": ~held_out}.get(split, held_out)
     if not keep.any():
         raise ValueError(
             f"{root} has too few images to hold some out for {split!r}: every {HELD_OUT}th of a "
             "class is. Add images, or make the folders train and val yourself."
         )
-    paths = [path for path, kept in zip(paths, keep, strict=True) if kept]
-    return _image_folder(root, paths, labels[keep], classes, split)
+    listing = [row for row, kept in zip(listing, keep, strict=True) if kept]
+    return _image_folder(root, listing, classes, split)
 
 
-def _image_folder(
-    root: Path, paths: list[Path], labels: np.ndarray, classes: list[str], split: str
-) -> ImageFolder:
-    hashed = hashlib.sha256(repr(classes).encode())
-    for path, label in zip(paths, labels, strict=True):
-        hashed.update(f"{label}/{path.name}/{path.stat().st_size}\n".encode())
+def _image_folder(root: Path, listing: Listing, classes: list[str], split: str) -> ImageFolder:
+    described = [f"{label}/{os.path.basename(path)}/{size}\n" for path, label, size in listing]
+    hashed = hashlib.sha256("".join([repr(classes), *described]).encode())
+    labels = np.array([label for _, label, _ in listing], np.int64)
+    paths = [Path(path) for path, _, _ in listing]
     return ImageFolder(root, paths, labels, classes, split, hashed.hexdigest()[:16])
 
 
@@ -150,28 +150,31 @@ def _class_names(folder: Path) -> list[str]:
     return names
 
 
-def _list(folder: Path, classes: list[str], present: list[str]) -> tuple[list[Path], np.ndarray]:
-    paths, labels = [], []
+def _list(folder: Path, classes: list[str], present: list[str]) -> Listing:
+    """Every picture of the classes `present`, with its label and its bytes, by class and name."""
+    listing: Listing = []
     for name in present:
-        files = sorted(
-            path
-            for path in (folder / name).iterdir()
-            if path.suffix.lower() in EXTENSIONS and path.name[0] != "."
-        )
-        if not files:
-            files = sorted(
-                path
-                for path in (folder / name).rglob("*")
-                if path.suffix.lower() in EXTENSIONS and path.name[0] != "."
-            )
+        files = _pictures(folder / name, deep=False) or _pictures(folder / name, deep=True)
         if not files:
             raise ValueError(
                 f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))}). "
                 "Fill it or delete it."
             )
-        paths += files
-        labels += [classes.index(name)] * len(files)
-    return paths, np.array(labels, np.int64)
+        label = classes.index(name)
+        listing += [(path, label, size) for path, size in files]
+    return listing
+
+
+def _pictures(folder: str | Path, deep: bool) -> list[tuple[str, int]]:
+    """Paths and sizes in bytes of the pictures in a folder, and below it if `deep`, by name."""
+    found = []
+    with os.scandir(folder) as entries:  # a million files: no Path objects in here
+        for entry in entries:
+            if deep and entry.is_dir():
+                found += _pictures(entry.path, deep)
+            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS and entry.name[0] != ".":
+                found.append((entry.path, entry.stat().st_size))
+    return sorted(found)
 
 
 def read_image(path: str | Path, size: int | None = None) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Local response normalization, fast: forward and backward with one saved tensor.
 
 `lrn(x, groups, behind, ahead, c, beta, k)` computes y = x * (k + c * S) ** -beta, S the sum of
-squares over the channels i - behind .. i + ahead, clipped to the group of channels i is in. It is a torch custom
-op with its own gradient, so `torch.compile` and `gradcheck` go through. Two implementations:
+squares over the channels i - behind .. i + ahead, clipped to the group of channels i is in. It is
+a torch custom op with its own gradient, so `torch.compile` and `gradcheck` go through. Two
+implementations:
 
 - float32 on the CPU, where a C compiler is at hand: `c/lrn.c`, built once in under a second;
 - everything else: slices of the tensor and the analytic gradient, in torch.
@@ -67,13 +68,14 @@ def _portable_forward(
 
 
 def _portable_backward(
-    g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float
+    g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float,
+    k: float,
 ) -> torch.Tensor:
     wide, g_wide = _wide(x), _wide(g)
     s = _window_sum(wide * wide, groups, behind, ahead).mul_(c).add_(k)
     power = _inverse_power(s, beta)
     term = (g_wide * wide * power).div_(s).masked_fill_(s == 0, 0)
-    total = _window_sum(term, groups, ahead, behind)  # the windows that hold i are those of its reverse
+    total = _window_sum(term, groups, ahead, behind)  # reversed: the windows that hold i
     return (g_wide * power).addcmul_(wide, total, value=-2 * beta * c).to(x.dtype)
 
 
@@ -85,7 +87,8 @@ def _cache_folder() -> Path:
 @cache
 def compiled_library() -> ctypes.CDLL | None:
     """Return the compiled C kernels, building them on first use, or None where that can't be."""
-    compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    found = filter(None, map(shutil.which, ("cc", "gcc", "clang")))
+    compiler = os.environ.get("CC") or next(found, None)
     if os.environ.get("ALEXNET_KERNELS") == "portable" or not compiler or os.name == "nt":
         return None
     flags = ["-O3", "-march=native", "-fno-math-errno", "-shared", "-fPIC", "-lm"]
@@ -121,8 +124,8 @@ def _cpu_flags() -> str:
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)  # one a process: threads don't survive a fork
 
 
 def _usable(x: torch.Tensor) -> bool:
@@ -141,6 +144,11 @@ def _layout(x: torch.Tensor) -> tuple[torch.Tensor, bool]:
     return x.contiguous(), False
 
 
+def _laid_out_like(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Return y in the memory layout that torch promises for results of x (`empty_like`)."""
+    return y if y.stride() == x.stride() else torch.empty_like(x).copy_(y)
+
+
 def _run(function, tensors: list[torch.Tensor], buffers: int, channels_last: bool, *window) -> None:
     """Call a C function on slices of the batch, one a thread; ctypes releases the GIL."""
     x = tensors[0]
@@ -157,7 +165,7 @@ def _run(function, tensors: list[torch.Tensor], buffers: int, channels_last: boo
     if threads == 1:
         work(0)
     else:
-        list(_pool(threads).map(work, range(threads)))
+        list(_pool(threads, os.getpid()).map(work, range(threads)))
 
 
 @torch.library.custom_op("alexnet::lrn", mutates_args=())
@@ -166,7 +174,8 @@ def lrn(
 ) -> torch.Tensor:
     """Normalize x (N, C, ...) over windows of channels; see the module's text for the formula.
 
-    groups: towers that windows stay within; it divides C. behind, ahead: channels before and after the one normalized, at least 0. c, beta, k: reals.
+    groups: towers that windows stay within; it divides C. behind, ahead: channels before and
+    after the one normalized, at least 0. c, beta, k: reals.
     Returns a tensor of x's shape and type. Where k + c * S is 0 the result is 0.
     """
     if not _usable(x):
@@ -175,13 +184,15 @@ def lrn(
     y = torch.empty_like(source)
     library, G = compiled_library(), x.shape[1] // groups
     _run(library.lrn_forward, [source, y], 2, channels_last, G, behind, ahead, c, beta, k)
-    return y
+    return _laid_out_like(x, y)
 
 
 @torch.library.custom_op("alexnet::lrn_backward", mutates_args=())
 def _lrn_backward(
-    g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float
+    g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float,
+    k: float,
 ) -> torch.Tensor:
+    g = _laid_out_like(x, g)
     if not _usable(x):
         return _portable_backward(g, x, groups, behind, ahead, c, beta, k)
     source, channels_last = _layout(x)
@@ -190,7 +201,7 @@ def _lrn_backward(
     dx = torch.empty_like(source)
     library, G = compiled_library(), x.shape[1] // groups
     _run(library.lrn_backward, [source, g, dx], 4, channels_last, G, behind, ahead, c, beta, k)
-    return dx
+    return _laid_out_like(x, dx)
 
 
 @lrn.register_fake

@@ -14,7 +14,9 @@ from torch import nn
 from . import networks, ops, shapes
 from .paper import LayerSpec, NetworkSpec
 
-__all__ = ["CeilConv2d", "LRN", "MaskDropout", "Net", "SameMapNorm", "alexnet", "build"]
+__all__ = [
+    "CeilConv2d", "LRN", "MaskDropout", "Net", "SameMapNorm", "alexnet", "blueprint", "build",
+]
 
 
 class LRN(nn.Module):
@@ -30,7 +32,8 @@ class LRN(nn.Module):
 
     def extra_repr(self) -> str:
         s = self.spec
-        return f"size={s.size}, alpha={s.alpha}, beta={s.beta}, k={s.k}, {s.convention!r}, groups={s.groups}"
+        window = f"size={s.size}, alpha={s.alpha}, beta={s.beta}, k={s.k}"
+        return f"{window}, {s.convention!r}, groups={s.groups}"
 
 
 class SameMapNorm(nn.Module):
@@ -71,20 +74,21 @@ def _module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
     """Build one stage; inputs is the shape it gets, (C, H, W) or (C,)."""
     if spec.kind == "conv":
         kind = CeilConv2d if spec.rounding == "ceil" else nn.Conv2d
-        return kind(inputs[0], spec.channels, spec.kernel, spec.stride, spec.padding, groups=spec.groups)
+        window = (spec.kernel, spec.stride, spec.padding)
+        return kind(inputs[0], spec.channels, *window, groups=spec.groups)
     if spec.kind == "fc":
         return nn.Linear(inputs[0], spec.channels)
     if spec.kind == "dropout":
         return nn.Dropout(1 - spec.keep) if spec.inverted else MaskDropout(spec.keep)
-    ceil_mode = spec.rounding == "ceil"
+    window, ceil_mode = (spec.kernel, spec.stride, spec.padding), spec.rounding == "ceil"
     return {
         "relu": lambda: nn.ReLU(inplace=True),
         "tanh": nn.Tanh,
         "sigmoid": nn.Sigmoid,
         "lrn": lambda: LRN(spec),
         "same_map_norm": lambda: SameMapNorm(spec),
-        "max_pool": lambda: nn.MaxPool2d(spec.kernel, spec.stride, spec.padding, ceil_mode=ceil_mode),
-        "average_pool": lambda: nn.AvgPool2d(spec.kernel, spec.stride, spec.padding, ceil_mode),
+        "max_pool": lambda: nn.MaxPool2d(*window, ceil_mode=ceil_mode),
+        "average_pool": lambda: nn.AvgPool2d(*window, ceil_mode, count_include_pad=False),
         "adaptive_pool": lambda: nn.AdaptiveAvgPool2d(spec.size),
         "flatten": nn.Flatten,
     }[spec.kind]()
@@ -101,7 +105,9 @@ class Net(nn.Module):
         super().__init__()
         self.spec = spec
         shape: tuple[int, ...] = (spec.input_channels, spec.input_size, spec.input_size)
-        parts: dict[str, OrderedDict[str, nn.Module]] = {"features": OrderedDict(), "classifier": OrderedDict()}
+        parts: dict[str, OrderedDict[str, nn.Module]] = {
+            "features": OrderedDict(), "classifier": OrderedDict(),
+        }
         self.stages: dict[str, str] = {}  # stage -> path of its module
         part = "features"
         for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
@@ -164,9 +170,19 @@ class Net(nn.Module):
         return self
 
 
+def blueprint(spec: NetworkSpec) -> Net:
+    """Build a network without memory for its weights (on torch's device "meta"): shapes alone."""
+    with torch.device("meta"):
+        return Net(spec)
+
+
 def build(spec: NetworkSpec, seed: int | None = None) -> Net:
     """Build any NetworkSpec and initialize it; seed as in `Net.initialize`."""
-    return Net(spec).initialize(seed)
+    net = blueprint(spec)  # torch's own first draw of the weights would be thrown away
+    for module in net.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.empty(parameter.shape)))
+    return net.initialize(seed)
 
 
 def alexnet(variant: str = "paper", num_classes: int = 1000, seed: int | None = None) -> Net:

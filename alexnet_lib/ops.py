@@ -6,6 +6,7 @@ The loops (`*_loops`) are references: slow, and short enough to read beside the 
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,14 @@ def _check_convention(convention: str) -> None:
         raise unknown_name("LRN convention", convention, CONVENTIONS)
 
 
+def _whole_size(size: int) -> int:
+    if isinstance(size, bool) or not isinstance(size, Real) or size % 1 or size < 1:
+        raise ValueError(
+            f"size is {size!r}; an LRN window spans a whole number of channels, 1 or more."
+        )
+    return int(size)
+
+
 def window(convention: str, size: int) -> tuple[int, int]:
     """Return how many channels (behind, ahead) a window reaches from the one normalized.
 
@@ -42,9 +51,7 @@ def window(convention: str, size: int) -> tuple[int, int]:
     size in the convention "caffe", which has none.
     """
     _check_convention(convention)
-    if isinstance(size, bool) or size != int(size) or size < 1:
-        raise ValueError(f"size is {size!r}; an LRN window spans a whole number of channels, 1 or more.")
-    size = int(size)
+    size = _whole_size(size)
     if convention in ("paper", "seed"):
         return size // 2, size // 2
     if convention == "tensorflow":
@@ -59,6 +66,7 @@ def window(convention: str, size: int) -> tuple[int, int]:
 def coefficient(convention: str, size: int, alpha: float) -> float:
     """Return c in y = x * (k + c * S) ** -beta: alpha, or alpha / size where it's divided."""
     _check_convention(convention)
+    size = _whole_size(size)
     return alpha if CONVENTIONS[convention].divisor == "none" else alpha / size
 
 
@@ -86,7 +94,9 @@ def local_response_norm(
     k = default.k if k is None else k
     _check_maps(x, groups)
     if convention == "cudnn" and k < 1e-5:
-        raise ValueError(f"k is {k}; cuDNN wants k of at least 1e-5. Take another convention for k = 0.")
+        raise ValueError(
+            f"k is {k}; cuDNN wants k of at least 1e-5. Take another convention for k = 0."
+        )
     behind, ahead = window(convention, size)
     c = coefficient(convention, size, alpha)
     return kernels.lrn(x, groups, behind, ahead, float(c), float(beta), float(k))
@@ -129,8 +139,11 @@ def same_map_norm(x: torch.Tensor, size: int, alpha: float, beta: float, k: floa
     """Normalize over a size x size neighbourhood within each map, as layer 2 did in 2012.
 
     x: (N, C, H, W). alpha is divided by size squared [S layer.py:1183]; outside the map is zero.
-    Returns x * (k + alpha / size**2 * S) ** -beta.
+    size: side of the neighbourhood, odd. Returns x * (k + alpha / size**2 * S) ** -beta.
+    Raises ValueError for an even size, which has no middle.
     """
+    if size < 1 or size % 2 == 0:
+        raise ValueError(f"size is {size}; a neighbourhood with a middle is odd: 1, 3, 5, ...")
     sums = F.avg_pool2d(x * x, size, stride=1, padding=size // 2, count_include_pad=True)
     return x * (k + alpha * sums).pow(-beta)
 

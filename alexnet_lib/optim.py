@@ -40,8 +40,8 @@ class SGD2012(torch.optim.Optimizer):
     ) -> None:
         if lr < 0 or weight_decay < 0 or not 0 <= momentum < 1:
             raise ValueError(
-                f"lr is {lr}, momentum {momentum}, weight_decay {weight_decay}; lr and weight_decay "
-                "must be 0 or more, momentum at least 0 and below 1."
+                f"lr is {lr}, momentum {momentum}, weight_decay {weight_decay}; lr and "
+                "weight_decay must be 0 or more, momentum at least 0 and below 1."
             )
         defaults = {
             "lr": lr, "momentum": momentum, "weight_decay": weight_decay,
@@ -69,14 +69,15 @@ class SGD2012(torch.optim.Optimizer):
                 if decay:
                     v.add_(w, alpha=-rate * decay)
                 if group["nesterov"]:
-                    w.add_(v, alpha=momentum).add_(w.grad, alpha=-rate)
+                    w.mul_(1 - rate * decay).add_(v, alpha=momentum).add_(w.grad, alpha=-rate)
                 else:
                     w.add_(v)
         return loss
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float = 5e-4, bias_rate: float = 1.0, decay_biases: bool = False
+    model: nn.Module, weight_decay: float = 5e-4, bias_rate: float = 1.0,
+    decay_biases: bool = False,
 ) -> list[dict[str, Any]]:
     """Split a model's parameters into weights, which decay, and biases, which don't.
 

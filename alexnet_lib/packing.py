@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
+import lzma
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from . import storage
+
 __all__ = [
     "FORMAT_VERSION",
     "ImageSet",
@@ -25,18 +26,17 @@ __all__ = [
     "pack",
     "read_manifest",
     "read_packed",
-    "storage_errors",
     "write_packed",
 ]
 
 FORMAT_VERSION = 1
 SECONDS_BETWEEN_SAVES = 5.0
-STALE_LOCK_SECONDS = 30.0
 MANIFEST_KEYS = {
     "name", "split", "classes", "source", "note", "resize", "fingerprint", "count", "shape",
     "skipped", "sha256",
 }  # fmt: skip
 HASH_BYTES = 1 << 24
+HEADER_BYTES = 128  # of a .npy file, whatever the count
 
 #: One item of a stream to pack: the image (H, W, C) with its label, or, in the image's place,
 #: a sentence that says why there is none.
@@ -104,25 +104,6 @@ def check_arrays(images: np.ndarray, labels: np.ndarray, classes: list[str]) -> 
         )
 
 
-@contextlib.contextmanager
-def storage_errors(folder: str | Path) -> Iterator[None]:
-    """Say in words what to do when the disk is full or may not be written."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            words = f"no space left while writing {folder}"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            words = f"no permission to read or write {error.filename or folder}"
-        else:
-            raise
-        words += (
-            ". Free some space, change the permissions, or let the environment variable "
-            "ALEXNET_CACHE name another folder."
-        )
-        raise type(error)(error.errno, words) from error
-
-
 def pack(
     folder: str | Path,
     items_from: Callable[[int], Iterable[Item]],
@@ -145,56 +126,73 @@ def pack(
     """
     folder = Path(folder)
     partial = folder.with_name(folder.name + ".partial")
-    with storage_errors(folder):
+    advice = (
+        "Free some space, change the permissions, or let the environment variable ALEXNET_CACHE "
+        "name another folder."
+    )
+    with storage.errors_in_words(folder, advice):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.with_name(folder.name + ".lock")) as touch_lock:
+        with storage.lock(folder.with_name(folder.name + ".lock")) as touch_lock:
             if is_packed(folder):
                 return folder
             partial.mkdir(exist_ok=True)
-            state = _resume(partial, about)
+            state = _resume(partial, about, shape)
             bar = tqdm(
                 total=total, initial=state["done"], unit="image", disable=not progress,
                 desc=f"packing {about['name']}/{about['split']} at {shape[0]} px", delay=0.5,
             )  # fmt: skip
-            with (
-                bar,
-                open(partial / "images.npy", "r+b") as images,
-                open(partial / "labels.npy", "r+b") as labels,
-            ):
-                hashes = _reopen(images, labels, state["count"], shape)
-                saved_at = time.monotonic()
-                for image, label in items_from(state["done"]):
-                    state["done"] += 1
-                    if isinstance(image, str):
-                        state["skipped"].append(image)
-                        if len(state["skipped"]) > max_skipped:
-                            images.close(), labels.close()
-                            shutil.rmtree(partial, ignore_errors=True)
-                            raise ValueError(_too_many_skipped(state, total, max_skipped))
-                    else:
-                        _append(images, labels, hashes, image, label, shape)
-                        state["count"] += 1
-                    bar.update()
-                    if time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
-                        _save(partial, images, labels, state)
-                        touch_lock()
-                        saved_at = time.monotonic()
-                if state["done"] != total:
-                    raise ValueError(f"the stream ended after {state['done']} of {total} items")
-                _write_header(images, (state["count"], *shape), np.uint8)
-                _write_header(labels, (state["count"],), np.int64)
+            with bar:
+                items = items_from(state["done"])
+                hashes = _write_items(partial, items, state, shape, max_skipped, bar, touch_lock)
+            if state["done"] != total:
+                raise ValueError(f"the stream gave {state['done']} items instead of {total}.")
             manifest = {
                 "format_version": FORMAT_VERSION,
                 **about,
                 "count": state["count"],
                 "shape": [state["count"], *shape],
                 "skipped": state["skipped"],
-                "sha256": {name: hashed.hexdigest() for name, hashed in hashes.items()},
+                "sha256": hashes,
             }
-            _write_json(partial / "manifest.json", manifest)
+            storage.write_json(partial / "manifest.json", manifest)
             (partial / "progress.json").unlink(missing_ok=True)
             os.replace(partial, folder)
     return folder
+
+
+def _write_items(
+    partial: Path, items: Iterable[Item], state: dict, shape: tuple[int, int, int],
+    max_skipped: int, bar: tqdm, touch_lock: Callable[[], None],
+) -> dict[str, str]:  # fmt: skip
+    """Append all items to the arrays, saving `state` now and then; return the checksums."""
+    with (
+        open(partial / "images.npy", "r+b") as images,
+        open(partial / "labels.npy", "r+b") as labels,
+    ):
+        hashes = _reopen(images, labels, state["count"], shape)
+        saved_at = time.monotonic()
+        try:
+            for image, label in items:
+                if isinstance(image, str):
+                    state["skipped"].append(image)
+                else:
+                    _append(images, labels, hashes, image, label, shape)
+                    state["count"] += 1
+                state["done"] += 1
+                bar.update()
+                if len(state["skipped"]) > max_skipped:
+                    raise ValueError(_too_many_skipped(state, bar.total, max_skipped))
+                if time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
+                    _save(partial, images, labels, state)
+                    touch_lock()
+                    saved_at = time.monotonic()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                _save(partial, images, labels, state)
+            raise
+        _write_header(images, (state["count"], *shape), np.uint8)
+        _write_header(labels, (state["count"],), np.int64)
+    return {name: hashed.hexdigest() for name, hashed in hashes.items()}
 
 
 def write_packed(
@@ -253,6 +251,8 @@ def _repair(folder: Path) -> str:
 def read_packed(folder: str | Path, verify: bool = False) -> ImageSet:
     """Open a packed folder; the pixels stay on disk until they are used.
 
+    Arrays with .xz after their names, as small sets may have, are unpacked into memory.
+
     verify: also compare the checksums, which reads every byte.
     Errors: FileNotFoundError without a manifest; ValueError for another format version, or when
     a file does not have the size or the checksum that the manifest states.
@@ -272,19 +272,26 @@ def read_packed(folder: str | Path, verify: bool = False) -> ImageSet:
 
 
 def _open_array(path: Path, shape: tuple[int, ...], dtype: type, repair: str) -> np.ndarray:
-    if not path.is_file():
+    squeezed = path.with_name(path.name + ".xz")
+    if not path.is_file() and not squeezed.is_file():
         raise ValueError(f"{path} is missing. {repair}")
     if math.prod(shape) == 0:
         return np.zeros(shape, dtype)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        if path.is_file():
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            with lzma.open(squeezed) as file:
+                array = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError, lzma.LZMAError) as error:
         raise ValueError(f"{path} is damaged or cut short ({error}). {repair}") from error
     if array.shape != shape or array.dtype != dtype:
         raise ValueError(
             f"{path} is damaged: it holds {array.dtype} {array.shape}, "
             f"the manifest says {np.dtype(dtype)} {shape}. {repair}"
         )
+    if path.is_file() and path.stat().st_size != array.offset + array.nbytes:
+        raise ValueError(f"{path} is damaged: it has bytes after its array. {repair}")
     return array
 
 
@@ -295,26 +302,25 @@ def _sha256(array: np.ndarray) -> str:
     return hashed.hexdigest()
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: type) -> int:
-    """Write a .npy header at the file's start; its length does not depend on the count."""
+def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: type) -> None:
+    """Write a .npy header at the file's start, over the one that is there."""
     file.seek(0)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
     np.lib.format.write_array_header_1_0(file, {**header, "shape": shape})
-    return file.tell()
+    assert file.tell() == HEADER_BYTES, "numpy pads headers so that an array can grow"
 
 
 def _reopen(images: BinaryIO, labels: BinaryIO, count: int, shape: tuple[int, int, int]) -> dict:
     """Cut both files back to `count` rows, stand at their ends, and hash what is there."""
     hashes = {}
-    rows = {"images": (images, shape, np.uint8, math.prod(shape)), "labels": (labels, (), np.int64, 8)}
-    for name, (file, row_shape, dtype, row_bytes) in rows.items():
-        start = _write_header(file, (count, *row_shape), dtype)
-        file.truncate(start + count * row_bytes)
+    rows = {"images": (images, shape, np.uint8), "labels": (labels, (), np.int64)}
+    for name, (file, row_shape, dtype) in rows.items():
+        row_bytes = math.prod(row_shape) * np.dtype(dtype).itemsize
+        _write_header(file, (count, *row_shape), dtype)
+        file.truncate(HEADER_BYTES + count * row_bytes)
         hashes[name] = hashlib.sha256()
         while chunk := file.read(HASH_BYTES):
             hashes[name].update(chunk)
-        if file.tell() != start + count * row_bytes:
-            raise ValueError(f"{file.name} is shorter than its progress says; delete its folder.")
     return hashes
 
 
@@ -329,29 +335,28 @@ def _append(
         hashes[name].update(raw)
 
 
-def _resume(partial: Path, about: dict) -> dict:
-    """What an interrupted run left, or a fresh start."""
+def _resume(partial: Path, about: dict, shape: tuple[int, int, int]) -> dict:
+    """What an interrupted run left, if it is whole and of the same set; else a fresh start."""
+    images, labels = partial / "images.npy", partial / "labels.npy"
     with contextlib.suppress(OSError, ValueError, KeyError):
         state = json.loads((partial / "progress.json").read_text(encoding="utf-8"))
-        header = 128
-        enough = (partial / "labels.npy").stat().st_size >= header + 8 * state["count"]
-        if state["about"] == about and enough and (partial / "images.npy").is_file():
+        least_image_bytes = HEADER_BYTES + state["count"] * math.prod(shape)
+        least_label_bytes = HEADER_BYTES + state["count"] * 8
+        whole = (
+            images.stat().st_size >= least_image_bytes
+            and labels.stat().st_size >= least_label_bytes
+        )
+        if state["about"] == about and whole:
             return state
-    for name in ("images.npy", "labels.npy"):
-        (partial / name).write_bytes(b"")
+    for path in (images, labels):
+        path.write_bytes(b"")
     return {"about": about, "done": 0, "count": 0, "skipped": []}
 
 
 def _save(partial: Path, images: BinaryIO, labels: BinaryIO, state: dict) -> None:
     images.flush()
     labels.flush()
-    _write_json(partial / "progress.json", state)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    storage.write_json(partial / "progress.json", state)
 
 
 def _too_many_skipped(state: dict, total: int, max_skipped: int) -> str:
@@ -360,22 +365,3 @@ def _too_many_skipped(state: dict, total: int, max_skipped: int) -> str:
         f"read; at most {max_skipped} may be skipped:\n  " + "\n  ".join(state["skipped"][:5]) +
         "\nReplace or delete them, or load with skip_broken=True to leave out every such image."
     )
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[Callable[[], None]]:
-    """Let one process at a time in; a lock not touched for 30 s counts as left behind."""
-    while True:
-        try:
-            path.open("x").close()
-            break
-        except FileExistsError:
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > STALE_LOCK_SECONDS:
-                    path.unlink()
-                    continue
-            time.sleep(0.2)
-    try:
-        yield path.touch
-    finally:
-        path.unlink(missing_ok=True)

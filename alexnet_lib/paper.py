@@ -141,7 +141,9 @@ CONVENTIONS: dict[str, LrnConvention] = {
             "pytorch", "size", "i - floor(n/2) .. i + floor((n-1)/2)", 5, 1e-4, 0.75, 1.0,
             "torch.nn.LocalResponseNorm",
         ),
-        LrnConvention("caffe", "size", "odd n, i +- (n-1)/2", 5, 1.0, 0.75, 1.0, "[C] LRNParameter"),
+        LrnConvention(
+            "caffe", "size", "odd n, i +- (n-1)/2", 5, 1.0, 0.75, 1.0, "[C] LRNParameter",
+        ),
         LrnConvention(
             "tensorflow", "none", "i +- depth_radius", 5, 1.0, 0.5, 1.0,
             "tf.nn.local_response_normalization",

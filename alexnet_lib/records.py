@@ -11,7 +11,7 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def environment() -> dict[str, Any]:
     hardware = {
         "machine": platform.machine(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": _cores(),
         "gpu": _gpu(),
     }
     return {
@@ -61,6 +61,12 @@ def environment() -> dict[str, Any]:
         "hardware": hardware,
         "commit": _commit(),
     }
+
+
+def _cores() -> int | None:
+    if hasattr(os, "sched_getaffinity"):  # what this process may use; Linux alone tells
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _processor() -> str:
@@ -97,14 +103,15 @@ def write(path: str | Path, record: dict[str, Any]) -> Path:
     Returns the path. Raises OSError with words where there is no space or no permission.
     """
     path = _path(path)
+    partial = path.with_name(path.name + ".partial")
     text = json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         raise OSError(
             error.errno,
             f"can't write the record {path}: {error.strerror}. "
@@ -127,8 +134,10 @@ def read(path: str | Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a record: {error}. Delete it and run again.") from error
-    if not isinstance(record, dict) or "format" not in record:
-        raise ValueError(f"{path} is JSON but not a record: it has no 'format'. Delete it and run again.")
+    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
+        raise ValueError(
+            f"{path} is JSON but not a record: it has no 'format'. Delete it and run again."
+        )
     if record["format"] > FORMAT:
         raise ValueError(
             f"{path} has format {record['format']}; this version reads up to {FORMAT}. "

@@ -1,0 +1,201 @@
+"""What a result should be, what it is, and where they differ, in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["Mismatch", "compare", "kind_of", "show"]
+
+RELATIVE, ABSOLUTE = 1e-6, 1e-9  # float64 and Python's numbers
+RELATIVE_32, ABSOLUTE_32 = 1e-4, 1e-6  # float32, where sums may run in another order
+SHOWN = 12  # numbers shown of a list or tensor
+AXES = {2: ("row", "column"), 3: ("axis 0", "axis 1", "axis 2"),
+        4: ("image", "channel", "row", "column")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """A difference: its kind (type, shape, dtype, value, ...) and the lines that explain it."""
+
+    kind: str
+    lines: tuple[str, ...]
+
+
+def kind_of(value: Any) -> str:
+    """Return a value's type with its article: "a list", "an int", "a Tensor"."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+def _number(value: Any) -> str:
+    return f"{float(value):.6g}" if isinstance(value, float | np.floating) else repr(value)
+
+
+def _some(values: list, brackets: str = "[]") -> str:
+    text = ", ".join(map(_number, values[:SHOWN]))
+    more = f", ... {len(values)} in all" if len(values) > SHOWN else ""
+    return f"{brackets[0]}{text}{more}{brackets[1]}"
+
+
+def show(value: Any) -> str:
+    """Return a value in one short line, the same on every machine; never raises."""
+    try:
+        if isinstance(value, torch.Tensor):
+            kind = str(value.dtype).removeprefix("torch.")
+            head = f"tensor of shape {tuple(value.shape)}, {kind}"
+            if value.numel() > SHOWN:
+                return head
+            return f"{head}: {_some(value.detach().flatten().tolist())}"
+        if isinstance(value, list):
+            return _some(value)
+        if isinstance(value, tuple):
+            return _some(list(value), "()")
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{key!r}: {show(part)}" for key, part in value.items()) + "}"
+        text = _number(value)
+    except Exception:
+        return kind_of(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def compare(expected: Any, got: Any) -> Mismatch | None:
+    """Return how `got` differs from `expected`, None if it doesn't.
+
+    expected: an int, float, str, list of numbers, dict, or tensor. Numbers count as equal within
+    about six digits (four for float32); NaN equals nothing but NaN.
+    """
+    if isinstance(expected, torch.Tensor):
+        return _compare_tensors(expected, got)
+    if isinstance(expected, dict):
+        return _compare_dicts(expected, got)
+    if isinstance(expected, list):
+        return _compare_lists(expected, got)
+    if isinstance(expected, str):
+        return None if isinstance(got, str) and got == expected else _wrong_type("a str", got)
+    return _compare_numbers(expected, got)
+
+
+def _wrong_type(wanted: str, got: Any, advice: str = "") -> Mismatch:
+    return Mismatch("type", (f"the result should be {wanted}, and is {kind_of(got)}. {advice}".strip(),))
+
+
+def _close(a: float, b: float, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> bool:
+    if math.isnan(a) or math.isnan(b):
+        return math.isnan(a) and math.isnan(b)
+    return math.isclose(a, b, rel_tol=relative, abs_tol=absolute)
+
+
+def _compare_numbers(expected: Any, got: Any) -> Mismatch | None:
+    whole = isinstance(expected, Integral)
+    wanted = "an int" if whole else "a float"
+    if isinstance(got, torch.Tensor | np.ndarray):
+        return _wrong_type(wanted, got, "Its method .item() gives the number inside.")
+    if isinstance(got, bool) or not isinstance(got, Real):
+        return _wrong_type(wanted, got, "Is there a yield, where return belongs?" * _yields(got))
+    if whole and not isinstance(got, Integral):
+        return _wrong_type(wanted, got, "The operator // divides and rounds down to a whole number.")
+    if _close(float(expected), float(got)):
+        return None
+    return Mismatch("value", _ratio([float(expected)], [float(got)]))
+
+
+def _yields(got: Any) -> bool:
+    return type(got).__name__ == "generator"
+
+
+def _compare_lists(expected: list, got: Any) -> Mismatch | None:
+    if not isinstance(got, list):
+        advice = "Give list(...) or .tolist() of it." if hasattr(got, "__len__") else ""
+        return _wrong_type("a list", got, advice or "Is there a yield, where return belongs?" * _yields(got))
+    if len(got) != len(expected):
+        return Mismatch("shape", (f"the list should hold {len(expected)} numbers, and holds {len(got)}.",))
+    wrong = []
+    for i, (a, b) in enumerate(zip(expected, got, strict=True)):
+        if isinstance(b, bool) or not isinstance(b, Real):
+            return Mismatch("type", (f"the list should hold plain numbers; at index {i} is {kind_of(b)}.",))
+        if not _close(float(a), float(b)):
+            wrong.append(i)
+    if not wrong:
+        return None
+    lines = _nan(any(math.isnan(b) for b in got)) or _ratio(expected, got)
+    if not lines and len(wrong) < len(expected):
+        places = f"index {wrong[0]}" if len(wrong) == 1 else f"the indices {_some(wrong, '  ').strip()}"
+        lines = (f"only {places} {'is' if len(wrong) == 1 else 'are'} wrong.",)
+    return Mismatch("value", lines)
+
+
+def _compare_dicts(expected: dict, got: Any) -> Mismatch | None:
+    if not isinstance(got, dict):
+        return _wrong_type("a dict", got)
+    missing = [key for key in expected if key not in got]
+    extra = [key for key in got if key not in expected]
+    if missing or extra:
+        parts = [f"lacks {missing!r}"] * bool(missing) + [f"has {extra!r} besides"] * bool(extra)
+        return Mismatch("shape", (f"the dict needs the keys {list(expected)!r}; yours {' and '.join(parts)}.",))
+    for key, value in expected.items():
+        difference = compare(value, got[key])
+        if difference:
+            line = f"{key!r} should be {show(value)}, and is {show(got[key])}."
+            return Mismatch(difference.kind, (line,))
+    return None
+
+
+def _compare_tensors(expected: torch.Tensor, got: Any) -> Mismatch | None:
+    if not isinstance(got, torch.Tensor):
+        return _wrong_type("a torch tensor", got)
+    if got.shape != expected.shape:
+        line = f"the result should have shape {tuple(expected.shape)}, and has {tuple(got.shape)}."
+        return Mismatch("shape", (line,))
+    if got.dtype != expected.dtype:
+        line = f"the result should be of type {expected.dtype}, like the input, and is {got.dtype}."
+        return Mismatch("dtype", (line,))
+    if not got.dtype.is_floating_point:
+        equal = got == expected
+    else:
+        wide = expected.dtype == torch.float64
+        equal = torch.isclose(
+            got.detach().double(), expected.double(), RELATIVE if wide else RELATIVE_32,
+            ABSOLUTE if wide else ABSOLUTE_32, equal_nan=True,
+        )
+    if equal.all():
+        return None
+    place = tuple((~equal).nonzero()[0].tolist())
+    line = f"at {list(place)} it should be {show(expected[place].item())}, and is {show(got[place].item())}."
+    lines = (line,) if expected.numel() > 1 else ()
+    right, mine = (t.detach().flatten().tolist() for t in (expected, got))
+    lines += _nan(bool(got.isnan().any())) or _ratio(right, mine, RELATIVE_32) or _axes(~equal)
+    return Mismatch("value", lines)
+
+
+def _nan(found: bool) -> tuple[str, ...]:
+    return ("there is NaN in it: 0/0, or a difference of infinities.",) if found else ()
+
+
+def _ratio(expected: list, got: list, relative: float = RELATIVE) -> tuple[str, ...]:
+    """Say so if every number is off by one and the same factor."""
+    pairs = [(float(a), float(b)) for a, b in zip(expected, got, strict=True) if a or b]
+    if len(pairs) < 2 or any(not a or not b for a, b in pairs):
+        return ()
+    factors = [b / a for a, b in pairs]
+    if all(_close(factor, factors[0], 10 * relative) for factor in factors):
+        return (f"every number is {factors[0]:.6g} times what it should be.",)
+    return ()
+
+
+def _axes(wrong: torch.Tensor) -> tuple[str, ...]:
+    """Say so if only a part of an axis is wrong, such as the first and last channel."""
+    names = AXES.get(wrong.dim(), ())
+    for axis, name in sorted(enumerate(names), key=lambda pair: pair[1] != "channel"):
+        others = [i for i in range(wrong.dim()) if i != axis]
+        bad = wrong.sum(dim=others).nonzero().flatten().tolist() if others else []
+        if 0 < len(bad) < wrong.shape[axis] and len(bad) <= 6:
+            plural = "s" if len(bad) > 1 else ""
+            return (f"only {name}{plural} {', '.join(map(str, bad))} of {wrong.shape[axis]} "
+                    f"{'are' if plural else 'is'} wrong.",)  # fmt: skip
+    return ()

@@ -1,0 +1,221 @@
+"""Experiments by name: seeded, small enough for a laptop, and kept as records.
+
+`run(name)` does one and writes data/records/<name>.json; `load(name)` reads what is there;
+`run(name, small=True)` does a version of some seconds and writes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from . import ablations, augment, datasets, models, networks, records, signals
+from .paper import LayerSpec, unknown_name
+from .signals import lrn_maps
+
+__all__ = ["EXPERIMENTS", "Experiment", "load", "lrn_maps", "run", "summary"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment.
+
+    question: what it asks, in one sentence. minutes: of the whole version, on two cores. seeds:
+    of its runs. work(small, seeds, say) does it and returns the results; say tells where it is.
+    sentence: says what a record found.
+    """
+
+    name: str
+    question: str
+    minutes: float
+    seeds: tuple[int, ...]
+    work: Callable[[bool, tuple[int, ...], Say], dict[str, Any]]
+    sentence: Callable[[Mapping[str, Any]], str]
+
+
+def _known(name: str) -> Experiment:
+    if name not in EXPERIMENTS:
+        raise unknown_name("experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]
+
+
+def run(
+    name: str, *, small: bool = False, seeds: Sequence[int] | None = None, progress: bool = True,
+    out: str | Path | None = None,
+) -> dict[str, Any]:
+    """Do an experiment and return its record.
+
+    name: a name in EXPERIMENTS. small: a version of some seconds, for one seed. seeds: other ones
+    than the experiment's own. progress: say on stderr where it is. out: the .json file to write;
+    by default the record that ships is replaced, and a small version isn't written.
+    Raises ValueError for an unknown name or no seeds; OSError where the record can't be written.
+    """
+    experiment = _known(name)
+    seeds = experiment.seeds[: 1 if small else None] if seeds is None else tuple(seeds)
+    if not seeds:
+        raise ValueError("seeds is empty; give at least one, such as seeds=[0].")
+    started = time.perf_counter()
+    with tqdm(desc=name, disable=not progress, bar_format="{desc} [{elapsed}]{postfix}") as bar:
+        results = experiment.work(small, seeds, bar.set_postfix_str)
+    record = {
+        "experiment": name,
+        "question": experiment.question,
+        "command": f"python -m alexnet_lib experiment {name}",
+        "small": small,
+        "seeds": list(seeds),
+        **results,
+        "seconds": round(time.perf_counter() - started, 1),
+        "threads": torch.get_num_threads(),
+        "environment": records.environment(),
+    }
+    if out is not None or not small:
+        records.write(name if out is None else out, record)
+    return record
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return the record of an experiment; FileNotFoundError with the command that makes it."""
+    return records.read(_known(name).name)
+
+
+def summary(record: Mapping[str, Any]) -> str:
+    """Say in a sentence or a few lines what a record of `run` found."""
+    return _known(record["experiment"]).sentence(record)
+
+
+# Local response normalization, with and without
+
+LRN = LayerSpec("lrn", "lrn", size=5, alpha=1e-4, beta=0.75, k=2.0, convention="paper")
+LRN_CHANNELS = (16, 16, 32)
+RATES = (0.0003, 0.001, 0.003, 0.01)
+SMALL_RATES = {"without LRN": 0.001, "with LRN": 0.003}
+
+
+def _lrn_ablation(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    """Train the small network with LRN after its first two blocks, and without."""
+    arms = {
+        "without LRN": networks.small_network(channels=LRN_CHANNELS),
+        "with LRN": networks.small_network(channels=LRN_CHANNELS, lrn=LRN),
+    }
+    train = datasets.load("fashion_mnist", "train", limit=1500 if small else None)
+    test = datasets.load("fashion_mnist", "test", limit=500 if small else None)
+    epochs = 2 if small else 5
+    search: dict[str, Any] = {"best": SMALL_RATES, "note": "not searched in the small version"}
+    if not small:
+        search = ablations.search_rates(arms, RATES, train, say=say)
+    compared = ablations.compare_arms(arms, search["best"], seeds, epochs, train, test, say)
+    return {
+        "network": f"small_network, {LRN_CHANNELS} kernels of 5 x 5",
+        "data": train.name, "data_note": f"{train.note}; {test.note}",
+        "train_images": len(train), "test_images": len(test), "epochs": epochs, "search": search,
+        **compared,
+        "paper": "-1.4 points top-1 and -1.2 top-5 on ImageNet; on CIFAR-10 from 13% to 11% "
+        "[P §3.3]",
+    }  # fmt: skip
+
+
+def _lrn_sentence(record: Mapping[str, Any]) -> str:
+    errors = [100 * arm["final_test_error_mean"] for arm in record["arms"].values()]
+    gap = record["differences"]["with LRN"]
+    std, count = gap["difference_std"], len(record["seeds"])
+    spread = "" if std is None else f" (standard deviation {100 * std:.2f})"
+    return (
+        f"Test error after {record['epochs']} epochs on {record['train_images']:,} images: "
+        f"{errors[0]:.2f}% without LRN, {errors[1]:.2f}% with it. With minus without: "
+        f"{100 * gap['difference_mean']:+.2f} points{spread}, {count} "
+        f"{'seed' if count == 1 else 'seeds'}."
+    )
+
+
+# Initialization: what of a picture reaches the last layer, and what comes back
+
+def _picture_sets(small: bool) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
+    """Return name -> (uint8 (N, 227, 227, 3), labels (N,), what they are)."""
+    shapes = datasets.load("shapes", "train", size=227, limit=10 if small else 40)
+    sets = {"shapes": (shapes.images, shapes.labels, shapes.note)}
+    if small:
+        return sets
+    photos = np.stack([signals.square(datasets.photo(name), 256) for name in datasets.PHOTOS])
+    crops = augment.ten_crop(torch.from_numpy(photos), 227)[:, :5].flatten(0, 1).numpy()
+    note = f"{len(photos)} photos, five crops of each; a photo's number is its class"
+    sets["photos"] = (crops, np.arange(len(crops)) // 5, note)
+    try:
+        val = datasets.load("imagenette", "val", size=256, limit=30)
+    except FileNotFoundError:
+        return sets  # it doesn't ship; the other sets say the same
+    middle = val.images[:, 14:241, 14:241]
+    return sets | {"imagenette": (middle, val.labels, f"{val.note}, {len(val)} of val")}
+
+
+def _initialization(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    """Measure every initialization on every set of pictures, and average over the seeds."""
+    chosen = ("printed", "source2012") if small else tuple(signals.INITIALIZATIONS)
+    sets = _picture_sets(small)
+    inputs = {}
+    for name, (images, labels, _) in sets.items():
+        pictures = torch.from_numpy(np.array(images))
+        x = augment.to_input(pictures, augment.mean_image(images))
+        inputs[name] = (x.contiguous(), torch.from_numpy(np.array(labels)))
+    net = models.Net(networks.network("paper", 10))
+    layers: dict[str, dict[str, Any]] = {name: {} for name in sets}
+    for setting in chosen:
+        rows: dict[str, list] = {name: [] for name in sets}
+        for seed in seeds:
+            net.initialize(seed, **signals.INITIALIZATIONS[setting][1])
+            for name, (x, labels) in inputs.items():
+                say(f"{setting}, seed {seed}, {name}")
+                rows[name].append(signals.forward_signal(net, x, labels))
+        for name, each in rows.items():
+            layers[name][setting] = [_mean_row(same) for same in zip(*each, strict=True)]
+    return {
+        "network": "paper", "classes": 10,
+        "initializations": {name: signals.INITIALIZATIONS[name][0] for name in chosen},
+        "pictures": {
+            name: {"note": note, "images": len(labels), "layers": layers[name]}
+            for name, (_, labels, note) in sets.items()
+        },
+    }  # fmt: skip
+
+
+def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Average one layer's row over the seeds, to four digits."""
+    numbers = [key for key in rows[0] if key != "layer"]
+    means = {key: float(f"{np.mean([row[key] for row in rows]):.4g}") for key in numbers}
+    return {"layer": rows[0]["layer"], **means}
+
+
+def _initialization_lines(record: Mapping[str, Any]) -> str:
+    lines = ["The logits' standard deviation across images; conv1's gradient over its weights:"]
+    for name, measured in record["pictures"].items():
+        lines.append(f"{name} ({measured['note']})")
+        for setting, rows in measured["layers"].items():
+            logits, gradient = rows[-1]["across_images"], rows[0]["gradient_over_weight"]
+            about = record["initializations"][setting]
+            lines.append(f"  {logits:<10.3g} {gradient:<10.3g} {about}")
+    return "\n".join(lines)
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment
+    for experiment in (
+        Experiment(
+            "lrn_ablation",
+            "Does local response normalization lower the test error of a small network?",
+            25, (0, 1, 2, 3, 4), _lrn_ablation, _lrn_sentence,
+        ),
+        Experiment(
+            "initialization",
+            "How much of a picture reaches the last layer before any training?",
+            6, (0, 1, 2), _initialization, _initialization_lines,
+        ),
+    )
+}  # fmt: skip

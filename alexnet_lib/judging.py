@@ -1,0 +1,316 @@
+"""Exercises as data, and verdicts on answers: which input fails first, and what went wrong.
+
+`judge` calls an answer on many inputs under a time limit and compares it with the exercise's
+oracle; where it differs, it tells which typical mistake gives the very same results. Nothing here
+prints, and `judge` raises for no answer whatever.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import ctypes
+import inspect
+import io
+import linecache
+import textwrap
+import threading
+import time
+import types
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from .comparing import Mismatch, compare, kind_of, show
+
+__all__ = ["Exercise", "Verdict", "judge"]
+
+SECONDS_IN_ALL = 30.0  # for all inputs of one check
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A function that a learner writes, and all that is needed to judge it.
+
+    name: unique in the course, and the name of the solution's function. chapter: two digits.
+    minutes: what it takes, about. difficulty: 1 to 3. question: what to write; it ends with
+    what the function returns. hints: from a nudge to almost the answer. oracle: right for every
+    input; its parameters name the inputs. cases: given a seeded numpy generator, the inputs, the
+    easiest first. mistakes: wrong implementation -> what its author overlooked, one sentence.
+    lesson: what was learned, one sentence. errors: an exception's name -> where it comes from.
+    where: a test of the inputs -> what to say if exactly those inputs fail that it is true of.
+    forbidden: names that the answer may not use. seconds: for one input.
+    """
+
+    name: str
+    chapter: str
+    minutes: int
+    difficulty: int
+    question: str
+    hints: tuple[str, ...]
+    oracle: Callable
+    cases: Callable[[np.random.Generator], Iterable[tuple]]
+    mistakes: Mapping[Callable, str]
+    lesson: str
+    errors: Mapping[str, str] = field(default_factory=dict)
+    where: Mapping[Callable[..., bool], str] = field(default_factory=dict)
+    forbidden: tuple[str, ...] = ()
+    seconds: float = 5.0
+
+    def inputs(self) -> list[tuple]:
+        """Return the arguments of every call, the same at every time of asking."""
+        return list(self.cases(np.random.default_rng(zlib.crc32(self.name.encode()))))
+
+    def parameters(self) -> list[str]:
+        """Return the names of the function's arguments, in order."""
+        return list(inspect.signature(self.oracle).parameters)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an answer. status: "passed", "failed" or "not attempted"; lines: why."""
+
+    status: str
+    lines: tuple[str, ...] = ()
+
+
+class _TooLong(BaseException):
+    """Thrown into an answer that runs past its time; no `except Exception` catches it."""
+
+
+@dataclass
+class _Outcome:
+    """One call of an answer: what it returned or raised, what it printed, and the verdict on it.
+
+    trouble: None where the result is right.
+    """
+
+    value: Any = None
+    error: BaseException | None = None
+    printed: str = ""
+    late: bool = False
+    trouble: Mismatch | None = None
+
+
+def judge(exercise: Exercise, answer: Any) -> Verdict:
+    """Return the verdict on an answer, which may be anything; never raises but on Ctrl-C."""
+    if answer is None or answer is ...:
+        return Verdict("not attempted")
+    objection = _objection(exercise, answer)
+    if objection:
+        return Verdict("failed", (objection,))
+    inputs = exercise.inputs()
+    expected = [exercise.oracle(*copy.deepcopy(arguments)) for arguments in inputs]
+    outcomes = _call_all(exercise, answer, inputs, expected)
+    first = next((i for i, outcome in enumerate(outcomes) if outcome.trouble), None)
+    if first is None:
+        return Verdict("passed", (f"right on all {len(inputs)} inputs",))
+    if outcomes[first].trouble.kind == "not attempted":
+        return Verdict("not attempted")
+    return Verdict("failed", tuple(_explain(exercise, answer, inputs, expected, outcomes, first)))
+
+
+def _objection(exercise: Exercise, answer: Any) -> str | None:
+    """Say what speaks against even calling the answer, if anything."""
+    name, parameters = exercise.name, exercise.parameters()
+    if not callable(answer):
+        return (
+            f"{kind_of(answer)} is not a function. Give check the function itself, without "
+            f'brackets or arguments: check("{name}", my_{name}).'
+        )
+    if isinstance(answer, type):
+        return f"{answer.__name__} is a class; check needs a function of ({', '.join(parameters)})."
+    try:
+        signature = inspect.signature(answer)
+    except (TypeError, ValueError):
+        signature = None
+    if signature is not None:
+        try:
+            signature.bind(*parameters)
+        except TypeError as error:
+            return (
+                f"your function takes {signature}, and it is called with {len(parameters)} "
+                f"arguments: ({', '.join(parameters)}). {str(error).capitalize()}."
+            )
+    used = sorted(_names(getattr(answer, "__code__", None)) & set(exercise.forbidden))
+    if used:
+        return f"it calls {used[0]}, which does the whole job. Here you write that yourself."
+    return None
+
+
+def _names(code: types.CodeType | None) -> set[str]:
+    """Return the global names and attributes that a function and those inside it use."""
+    if code is None:
+        return set()
+    inner = [_names(const) for const in code.co_consts if isinstance(const, types.CodeType)]
+    return set(code.co_names).union(*inner)
+
+
+def _call_all(exercise, answer, inputs: list[tuple], expected: list) -> list[_Outcome]:
+    """Call the answer on the inputs in turn; stops where going on is of no use."""
+    outcomes: list[_Outcome] = []
+    stop_at = time.monotonic() + SECONDS_IN_ALL
+    for arguments, right in zip(inputs, expected, strict=True):
+        left = min(exercise.seconds, stop_at - time.monotonic())
+        given = copy.deepcopy(arguments)
+        outcome = _call(answer, given, max(left, 0.1))
+        outcome.trouble = _trouble(exercise, answer, arguments, given, outcome, right)
+        outcomes.append(outcome)
+        if outcome.late or (outcome.trouble and outcome.trouble.kind == "not attempted"):
+            break
+    return outcomes
+
+
+def _call(answer: Callable, arguments: tuple, seconds: float) -> _Outcome:
+    """Call an answer in a thread of its own, so that an endless loop can be ended."""
+    outcome, printed = _Outcome(), io.StringIO()
+
+    def work() -> None:
+        try:
+            outcome.value = answer(*arguments)
+        except BaseException as error:  # noqa: B036 - whatever an answer raises is its verdict
+            outcome.error = error
+
+    thread = threading.Thread(target=work, daemon=True)
+    try:
+        with redirect_stdout(printed):
+            thread.start()
+            thread.join(seconds)
+    finally:
+        outcome.late = thread.is_alive() or isinstance(outcome.error, _TooLong)
+        for _ in range(10):
+            if not thread.is_alive():
+                break
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(_TooLong)
+            )
+            thread.join(0.1)
+    outcome.printed = printed.getvalue()
+    return outcome
+
+
+def _trouble(exercise, answer, arguments, given, outcome: _Outcome, right) -> Mismatch | None:
+    """Return what is wrong with one call, None if nothing is."""
+    if outcome.late:
+        return Mismatch("late", (
+            f"it was stopped: this input took longer than {exercise.seconds:g} s. A loop over every "
+            "number is fine here; one that never ends isn't, nor one inside another for nothing.",
+        ))  # fmt: skip
+    if isinstance(outcome.error, NotImplementedError) or outcome.value is ...:
+        return Mismatch("not attempted", ())
+    if outcome.error is not None:
+        lines = [_raised(answer, outcome.error)]
+        lines += [exercise.errors.get(type(outcome.error).__name__, "")]
+        return Mismatch("raises", tuple(filter(None, lines)))
+    if outcome.value is None:
+        if _is_stub(answer):
+            return Mismatch("not attempted", ())
+        return Mismatch("type", ("your function returned None: does its last line say return?",))
+    for name, before, after in zip(exercise.parameters(), arguments, given, strict=True):
+        if compare(before, after) is not None:
+            return Mismatch("mutates", (
+                f"your function changes its input {name}. Whoever called it still needs that, and "
+                "later steps of your own loop read changed numbers: write into a new one.",
+            ))  # fmt: skip
+    return compare(right, outcome.value)
+
+
+def _raised(answer: Any, error: BaseException) -> str:
+    """Say what was raised, and at which line of the learner's code."""
+    try:
+        message = (str(error).strip().splitlines() or [""])[0]
+    except Exception:
+        message = ""
+    text = f"it raises {type(error).__name__}{': ' if message else ''}{message}"[:300]
+    own = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    trace, place = error.__traceback__, None
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if filename == own or (own is None and filename != __file__):
+            place = (filename, trace.tb_lineno)
+        trace = trace.tb_next
+    if place is None:
+        return text
+    code = linecache.getline(*place).strip()
+    return f"{text}\n  in line {place[1]} of your code{': ' if code else ''}{code}"
+
+
+def _is_stub(answer: Any) -> bool:
+    """Tell whether a function's body is empty: a docstring, pass or ... at most."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
+        body = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)).body
+    except (OSError, TypeError, SyntaxError, ValueError, StopIteration):
+        return True  # its source can't be read: the kinder reading
+    return all(
+        isinstance(node, ast.Pass)
+        or isinstance(node, ast.Expr | ast.Return)
+        and (node.value is None or isinstance(node.value, ast.Constant))
+        for node in body
+    )
+
+
+def _explain(exercise, answer, inputs, expected, outcomes: list[_Outcome], first: int) -> list[str]:
+    """Return the lines on a wrong answer: the first failing input, the difference, the cause."""
+    outcome = outcomes[first]
+    named = ", ".join(
+        f"{name}={show(value)}"
+        for name, value in zip(exercise.parameters(), inputs[first], strict=True)
+    )
+    lines = [f"input {first + 1} of {len(inputs)} fails", f"  input     {named}"]
+    if outcome.trouble.kind not in ("raises", "late", "mutates"):
+        lines += [f"  expected  {show(expected[first])}", f"  got       {show(outcome.value)}"]
+    lines += outcome.trouble.lines
+    cause = _cause(exercise, inputs, expected, outcomes, first)
+    if cause:
+        lines.append(f"Probably: {cause}")
+    if outcome.printed.strip():
+        shown = outcome.printed.strip().splitlines()
+        lines += ["Your function printed:", *(f"  {line}" for line in shown[:10])]
+        lines += [f"  ... and {len(shown) - 10} lines more"] if len(shown) > 10 else []
+    return lines
+
+
+def _cause(exercise, inputs, expected, outcomes: list[_Outcome], first: int) -> str | None:
+    """Name the mistake: one that gives the same results, or one that fails on the same inputs."""
+    kind = outcomes[first].trouble.kind
+    if kind in ("late", "mutates"):
+        return None
+    failing = [outcome.trouble is not None for outcome in outcomes]
+    if kind != "raises":
+        returned = [i for i, outcome in enumerate(outcomes) if outcome.error is None]
+        wrong = [i for i in returned if failing[i]]
+        for among in (returned, wrong, [first]):  # all results, all wrong ones, the first one
+            for mistake, sentence in exercise.mistakes.items():
+                if all(_gives(mistake, inputs[i], outcomes[i].value) for i in among):
+                    return sentence
+    for test, sentence in {**exercise.where, _not_square: SQUARE_ONLY}.items():
+        true_of = [bool(test(*arguments)) for arguments in inputs[: len(outcomes)]]
+        if true_of == failing and not all(true_of):
+            return sentence
+    return None
+
+
+SQUARE_ONLY = (
+    "it is right on square inputs only: somewhere height and width are taken for each other."
+)
+
+
+def _not_square(*arguments: Any) -> bool:
+    return any(
+        isinstance(value, torch.Tensor) and value.dim() == 4 and value.shape[2] != value.shape[3]
+        for value in arguments
+    )
+
+
+def _gives(mistake: Callable, arguments: tuple, value: Any) -> bool:
+    """Tell whether a wrong implementation gives this value."""
+    try:
+        return compare(mistake(*copy.deepcopy(arguments)), value) is None
+    except Exception:
+        return False

@@ -1,0 +1,259 @@
+"""Pictures made of pixels and of stacked maps: photos, filters, feature maps, a channel window.
+
+Numpy and matplotlib only. `plots` hands these on; chapters write `plots.filters(...)`.
+"""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .palette import COLOURS, FIGURE_WIDTH, FONT_SIZE, PIXELS_PER_INCH
+
+__all__ = ["feature_maps", "filters", "image", "new_axes", "new_figure", "window_over_channels"]
+
+SLANT, DEPTH, SHEET_HEIGHT = 0.6, 0.66, 2.3  # a sheet of the block, in channel spacings
+_blocks: WeakKeyDictionary[Axes, dict] = WeakKeyDictionary()  # what was drawn, to be moved
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty Figure, width x height inches, that pyplot knows nothing of."""
+    figure = Figure(figsize=(width, height), dpi=PIXELS_PER_INCH, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06, hspace=0.04, wspace=0.04)
+    return figure
+
+
+def new_axes(width: float = FIGURE_WIDTH, height: float = 2.6) -> Axes:
+    """Return the Axes of a new Figure, width x height inches."""
+    return new_figure(width, height).add_subplot()
+
+
+def _scaled(array: np.ndarray, normalize: str, axes: tuple[int, ...]) -> np.ndarray:
+    """Bring array to 0..1: "each" by its own range over `axes`, "all" by the common range."""
+    values = np.asarray(array, dtype=np.float64)
+    if normalize not in ("each", "all", "none"):
+        raise ValueError(f'normalize is {normalize!r}; give "each", "all" or "none".')
+    if normalize == "none":
+        return values / 255 if np.asarray(array).dtype == np.uint8 else np.clip(values, 0, 1)
+    over = axes if normalize == "each" else None
+    low = values.min(axis=over, keepdims=True)
+    span = values.max(axis=over, keepdims=True) - low
+    return (values - low) / np.where(span == 0, 1, span)
+
+
+def _mosaic(tiles: np.ndarray, columns: int, gap: int) -> np.ndarray:
+    """Lay tiles (K, h, w, 3) out in rows of `columns`, `gap` background pixels between them."""
+    K, h, w, _ = tiles.shape
+    rows = -(-K // columns)
+    shape = (rows * (h + gap) - gap, columns * (w + gap) - gap, 3)
+    sheet = np.broadcast_to(to_rgb(COLOURS["background"]), shape).copy()
+    for number, tile in enumerate(tiles):
+        top, left = number // columns * (h + gap), number % columns * (w + gap)
+        sheet[top : top + h, left : left + w] = tile
+    return sheet
+
+
+def _bare(ax: Axes, title: str | None = None) -> Axes:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def image(array: np.ndarray, *, title: str | None = None, ax: Axes | None = None) -> Axes:
+    """Show a picture without axes around it.
+
+    array: (H, W, 3) or (H, W); uint8, or floating point in 0..1. Returns the Axes.
+    Raises ValueError for another shape.
+    """
+    pixels = np.asarray(array)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise ValueError(
+            f"array has shape {pixels.shape}; a picture is (H, W, 3) or (H, W). "
+            "From torch's (3, H, W), give array.transpose(1, 2, 0)."
+        )
+    ax = ax or new_axes(4.2, 4.2 * pixels.shape[0] / pixels.shape[1])
+    pixels = _scaled(pixels, "none", ())
+    ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    return _bare(ax, title)
+
+
+def filters(
+    array: np.ndarray, columns: int = 16, *, towers: bool = True, normalize: str = "each",
+    title: str | None = None, ax: Axes | None = None,
+) -> Axes:
+    """Show first-layer filters as tiles, tower 1 above tower 2, each in its colour's frame.
+
+    array: (K, 3, h, w), weights or uint8. columns: tiles a row. towers: whether the first K/2
+    filters are tower 1. normalize: "each" stretches every filter to the full range, "all" uses
+    one range for all, "none" takes 0..1 or uint8 as it is. Returns the Axes.
+    Raises ValueError for another shape, and for an odd K with towers. Source: [P Fig. 3].
+    """
+    weights = np.asarray(array)
+    if weights.ndim != 4 or weights.shape[1] != 3:
+        raise ValueError(f"array has shape {weights.shape}; filters on colour are (K, 3, h, w).")
+    K, _, h, w = weights.shape
+    if towers and K % 2:
+        raise ValueError(f"{K} filters don't split into two towers; give towers=False.")
+    tiles = _scaled(weights, normalize, (1, 2, 3)).transpose(0, 2, 3, 1)  # (K, h, w, 3)
+    parts = np.split(tiles, 2) if towers else [tiles]
+    gap, space = max(1, h // 8), h
+    sheets = [_mosaic(part, min(columns, len(part)), gap) for part in parts]
+    height, width = sheets[0].shape[:2]
+    total = len(parts) * height + (len(parts) - 1) * space
+    ax = ax or new_axes(FIGURE_WIDTH, (FIGURE_WIDTH - 0.5) * total / width + 0.35)
+    for number, sheet in enumerate(sheets):
+        top = number * (height + space)
+        ax.imshow(sheet, extent=(0, width, top + height, top), interpolation="nearest")
+        if towers:
+            _frame_tower(ax, f"tower{number + 1}", top, width, height, gap)
+    ax.set_xlim(-2.5 * gap if towers else 0, width + 2.5 * gap if towers else width)
+    ax.set_ylim(total + 2.5 * gap, -0.75 * space if towers else 0)
+    ax.set_aspect("equal")
+    return _bare(ax, title)
+
+
+def _frame_tower(ax: Axes, tower: str, top: float, width: float, height: float, gap: int) -> None:
+    colour, margin = COLOURS[tower], 1.5 * gap
+    size = (width + 2 * margin, height + 2 * margin)
+    ax.add_patch(Rectangle((-margin, top - margin), *size, fill=False, edgecolor=colour, lw=2))
+    ax.text(
+        -margin, top - 2.2 * margin, f"tower {tower[-1]}", color=colour, weight="bold",
+        fontsize=FONT_SIZE["note"], va="bottom", ha="left",
+    )
+
+
+def feature_maps(
+    array: np.ndarray, columns: int = 8, *, channels: list[int] | None = None,
+    normalize: str = "all", title: str | None = None, ax: Axes | None = None,
+) -> Axes:
+    """Show feature maps as grey tiles with their channel numbers; bright is a strong response.
+
+    array: (C, H, W). channels: which to show, in this order; default all. normalize: "all" gives
+    every map one range, so that weak maps stay dark; "each" stretches every map. Returns the Axes.
+    Raises ValueError for another shape.
+    """
+    maps = np.asarray(array)
+    if maps.ndim != 3:
+        raise ValueError(f"array has shape {maps.shape}; one image's feature maps are (C, H, W).")
+    channels = list(range(len(maps))) if channels is None else list(channels)
+    C, H, W = len(channels), *maps.shape[1:]
+    columns = min(columns, C)
+    tiles = _scaled(maps[channels], normalize, (1, 2))
+    gap, header = max(1, W // 12), max(2, H // 5)
+    padded = np.ones((C, H + header, W))
+    padded[:, header:] = tiles
+    sheet = _mosaic(np.repeat(padded[..., None], 3, axis=3), columns, gap)
+    height, width = sheet.shape[:2]
+    ax = ax or new_axes(FIGURE_WIDTH, FIGURE_WIDTH * height / width + (0.3 if title else 0.05))
+    ax.imshow(sheet, extent=(0, width, height, 0), vmin=0, vmax=1, interpolation="nearest")
+    for number, channel in enumerate(channels):
+        ax.text(
+            number % columns * (W + gap), number // columns * (H + header + gap) + 0.85 * header,
+            str(channel), fontsize=FONT_SIZE["note"] - 1, color=COLOURS["muted"], va="baseline",
+        )
+    return _bare(ax, title)
+
+
+def _cells(x: float, rows: int, columns: int) -> list[list[tuple[float, float]]]:
+    """Return the corners of a slanted sheet's cells, row by row, the sheet's left edge at x."""
+    def corner(row: float, column: float) -> tuple[float, float]:
+        across = column / columns
+        return x + DEPTH * across, SHEET_HEIGHT * (1 - row / rows) + SLANT * across
+
+    return [
+        [corner(r, c), corner(r, c + 1), corner(r + 1, c + 1), corner(r + 1, c)]
+        for r in range(rows) for c in range(columns)
+    ]
+
+
+def _start_block(ax: Axes, shape: tuple[int, int, int], position: tuple[int, int]) -> dict:
+    """Draw the parts of the block that never move, and return those that do."""
+    C, H, W = shape
+    place = position[0] * W + position[1]
+    cells = [_cells(i, H, W) for i in range(C)]
+    tiles = PolyCollection([cell for sheet in cells for cell in sheet], lw=0.3, zorder=1)
+    tiles.set_edgecolor(COLOURS["background"])
+    frames = PolyCollection([_cells(i, 1, 1)[0] for i in range(C)], facecolor="none", zorder=2)
+    marks = PolyCollection([sheet[place] for sheet in cells], zorder=4)
+    outside = PolyCollection([], facecolor="none", zorder=2, lw=1.2, linestyle=(0, (3, 2)))
+    outside.set_edgecolor(COLOURS["highlight"])
+    for collection in (tiles, frames, marks, outside):
+        ax.add_collection(collection, autolim=False)
+    middle = np.mean(cells[0][place], axis=0)
+    ends = [-1.1, C - 0.1]
+    ax.plot(ends, [middle[1]] * 2, color=COLOURS["text"], lw=0.8, linestyle=(0, (2, 2)), zorder=3)
+    aside = {"fontsize": FONT_SIZE["note"], "ha": "right"}
+    ax.text(-1.2, middle[1], "the same\nposition", va="center", **aside)
+    ax.text(-1.2, -0.16, "channel", va="top", **aside)
+    small = {"fontsize": FONT_SIZE["tick"], "ha": "center", "va": "top"}
+    numbers = [ax.text(i + DEPTH / 3, -0.16, str(i), **small) for i in range(C)]
+    bracket, = ax.plot([], [], color=COLOURS["highlight"], lw=2, solid_capstyle="butt")
+    note = ax.text(0, -0.82, "", color=COLOURS["text"], **small)
+    ax.set_xlim(-2.4, C + 1.2)
+    ax.set_ylim(-1.2, SHEET_HEIGHT + SLANT + 0.1)
+    _bare(ax)
+    return {"shape": (shape, position), "tiles": tiles, "frames": frames, "marks": marks,
+            "outside": outside, "numbers": numbers, "bracket": bracket, "note": note}
+
+
+def window_over_channels(
+    maps: np.ndarray, channel: int, behind: int, ahead: int, *,
+    position: tuple[int, int] | None = None, ax: Axes | None = None,
+) -> Axes:
+    """Draw a block of feature maps side by side and mark one position's window of channels.
+
+    maps: (C, H, W), at most about 16 maps of 8 x 8; darker is larger. channel: the one being
+    normalized. behind, ahead: how far the window reaches, in channels; what falls outside the
+    block is drawn dashed. position: (row, column), default the middle. Calling it again with the
+    same ax and shapes moves the marks, which is what keeps a demo fast. Returns the Axes.
+    Raises ValueError for another shape and for a channel outside the block.
+    """
+    maps = np.asarray(maps, dtype=np.float64)
+    if maps.ndim != 3:
+        raise ValueError(f"maps has shape {maps.shape}; a block of feature maps is (C, H, W).")
+    C, H, W = maps.shape
+    if not 0 <= channel < C:
+        raise ValueError(f"channel is {channel}; this block has the channels 0 to {C - 1}.")
+    position = position or (H // 2, W // 2)
+    ax = ax or new_axes(FIGURE_WIDTH, 2.7)
+    block = _blocks.get(ax)
+    if block is None or block["shape"] != (maps.shape, position) or block["note"].axes is not ax:
+        ax.clear()
+        block = _blocks[ax] = _start_block(ax, maps.shape, position)
+    first, last = max(0, channel - behind), min(C - 1, channel + ahead)
+    inside = [first <= i <= last for i in range(C)]
+    shade = 0.7 * _scaled(maps, "all", ()).reshape(C, H * W, 1)
+    blank = np.array([to_rgb(COLOURS["soft_highlight" if i else "soft_muted"]) for i in inside])
+    tints = shade * to_rgb(COLOURS["before"]) + (1 - shade) * blank[:, None]  # (C, H * W, 3)
+    block["tiles"].set_facecolor(tints.reshape(-1, 3))
+    block["frames"].set_edgecolor([COLOURS["highlight" if i else "muted"] for i in inside])
+    block["frames"].set_linewidth([2.0 if i else 0.6 for i in inside])
+    block["marks"].set_facecolor([COLOURS["highlight" if i else "background"] for i in inside])
+    block["marks"].set_edgecolor(COLOURS["text"])
+    block["marks"].set_linewidth([2.4 if i == channel else 0.8 for i in range(C)])
+    beyond = [i for i in range(channel - behind, channel + ahead + 1) if not 0 <= i < C]
+    block["outside"].set_verts([_cells(i, 1, 1)[0] for i in beyond if -2 < i < C + 1])
+    for i, label in enumerate(block["numbers"]):
+        label.set_color(COLOURS["text" if inside[i] else "muted"])
+        label.set_weight("bold" if i == channel else "normal")
+    ends = np.array([first - 0.08, first - 0.08, last + DEPTH - 0.08, last + DEPTH - 0.08])
+    block["bracket"].set_data(ends, [-0.58, -0.68, -0.68, -0.58])
+    block["note"].set_text(_window_sentence(channel, first, last, len(beyond)))
+    block["note"].set_x(float(np.clip(ends.mean(), 1.6, C - 2.2)))
+    return ax
+
+
+def _window_sentence(channel: int, first: int, last: int, outside: int) -> str:
+    count = last - first + 1
+    span = f"channels {first} to {last}" if count > 1 else f"channel {first} alone"
+    missing = f"; {outside} of the window {'falls' if outside == 1 else 'fall'} outside"
+    return f"window of channel {channel}: {span}{missing if outside else ''}"
