@@ -176,7 +176,8 @@ def _results(options: argparse.Namespace) -> int:
     from . import records, results
 
     if options.write:
-        print("README.md is new" if results.write(records.root() / "README.md") else "nothing changed")
+        changed = results.write(records.root() / "README.md")
+        print("README.md is new" if changed else "nothing changed")
     else:
         print(results.table())
     return 0
@@ -197,7 +198,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.run(options)
     except (ValueError, OSError) as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        words = isinstance(error, OSError) and error.filename is None and error.strerror
+        print("error:", " ".join((words or str(error)).split()), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -16,7 +16,7 @@ from . import augment, models, training
 from .packing import ImageSet
 from .paper import NetworkSpec, Recipe
 
-__all__ = ["GAINS", "compare_arms", "lrn_factors", "search_rates", "spread", "train_arm"]
+__all__ = ["GAINS", "RECIPE", "compare_arms", "lrn_factors", "search_rates", "spread", "train_arm"]
 
 Say = Callable[[str], None]
 
@@ -28,6 +28,10 @@ GAINS = {
     "conv3": 0.01 * 2304**0.5,
     "fc": 0.01 * 4096**0.5,
 }
+RECIPE = (
+    "batch 64, momentum .9, decay .0005; the rate divided by 10 after 60% and again after 85% of "
+    "the run; every second image or so mirrored; AlexNet's initial gains, biases 0"
+)
 
 
 def _recipe(net: models.Net, rate: float) -> Recipe:
@@ -35,7 +39,7 @@ def _recipe(net: models.Net, rate: float) -> Recipe:
     return Recipe(
         "small_network", batch_size=64, rate=rate, schedule="step", milestones=(0.6, 0.85),
         weight_std=std, biases=dict.fromkeys(std, 0.0), colour_noise=0.0,
-        source="the paper's momentum and decay; initial standard deviations by fan-in",
+        source=RECIPE,
     )
 
 

@@ -100,18 +100,24 @@ def random_crops(
     tops = torch.randint(H - size + 1, (N,), generator=generator)
     lefts = torch.randint(W - size + 1, (N,), generator=generator)
     mirrored = (torch.rand(N, generator=generator) < 0.5) & flip
-    if images.device.type == "cpu":
-        crops = torch.empty(N, size, size, images.shape[3], dtype=images.dtype)
-        for n, (top, left, mirror) in enumerate(
-            zip(tops.tolist(), lefts.tolist(), mirrored.tolist(), strict=True)
-        ):
-            crop = images[n, top : top + size, left : left + size]
-            crops[n] = crop.flip(1) if mirror else crop
-        return crops
+    cut = _cut_one_by_one if images.device.type == "cpu" else _cut_at_once
+    return cut(images, size, tops, lefts, mirrored)
+
+
+def _cut_one_by_one(images, size, tops, lefts, mirrored) -> torch.Tensor:
+    crops = torch.empty(len(images), size, size, images.shape[3], dtype=images.dtype)
+    places = zip(tops.tolist(), lefts.tolist(), mirrored.tolist(), strict=True)
+    for n, (top, left, mirror) in enumerate(places):
+        crop = images[n, top : top + size, left : left + size]
+        crops[n] = crop.flip(1) if mirror else crop
+    return crops
+
+
+def _cut_at_once(images, size, tops, lefts, mirrored) -> torch.Tensor:
     device, steps = images.device, torch.arange(size)
     rows = (tops[:, None] + steps).to(device)  # (N, size)
     columns = lefts[:, None] + torch.where(mirrored[:, None], steps.flip(0), steps)
-    picture = torch.arange(N, device=device)[:, None, None]
+    picture = torch.arange(len(images), device=device)[:, None, None]
     return images[picture, rows[:, :, None], columns.to(device)[:, None, :]]
 
 

@@ -21,6 +21,8 @@ from .paper import unknown_name
 
 __all__ = ["BENCHMARKS", "compare", "run"]
 
+Rows = list[dict[str, Any]]  # what was timed, and the times of each contestant
+
 
 def compare(
     contestants: dict[str, Callable[[], Any]], rounds: int = 7, device: str = "cpu"
@@ -67,7 +69,7 @@ def _forward_backward(layer: Callable, x: torch.Tensor, g: torch.Tensor) -> Call
     return once
 
 
-def lrn(device: str = "cpu", rounds: int = 7, batch_size: int = 64) -> list[dict[str, Any]]:
+def lrn(device: str = "cpu", rounds: int = 7, batch_size: int = 64) -> Rows:
     """LRN forward and backward, at layer 1's and layer 2's shape, in both memory layouts."""
     rows = []
     for C, side in ((96, 55), (256, 27)):
@@ -121,7 +123,7 @@ def _training_step(model: nn.Module, size: int, batch_size: int, device: str) ->
     return once
 
 
-def step(device: str = "cpu", rounds: int = 5, batch_size: int = 32) -> list[dict[str, Any]]:
+def step(device: str = "cpu", rounds: int = 5, batch_size: int = 32) -> Rows:
     """One training step of the whole network, with our LRN, torch's, none, and torchvision's net."""
     builtin = models.alexnet("paper", seed=0)
     for stage in ("lrn1", "lrn2"):
@@ -149,7 +151,7 @@ def step(device: str = "cpu", rounds: int = 5, batch_size: int = 32) -> list[dic
     return [{"what": f"training step, batch {batch_size}", "times": result}]
 
 
-def inputs(device: str = "cpu", rounds: int = 5, batch_size: int = 64) -> list[dict[str, Any]]:
+def inputs(device: str = "cpu", rounds: int = 5, batch_size: int = 64) -> Rows:
     """A batch of random crops and flips: cut from packed pixels, or decoded from JPEG one by one."""
     photos = sorted((records.root() / "data" / "photos").glob("*.jpg"))
     paths = [photos[i % len(photos)] for i in range(batch_size)]
@@ -177,7 +179,7 @@ def inputs(device: str = "cpu", rounds: int = 5, batch_size: int = 64) -> list[d
     return [{"what": f"input, batch {batch_size}, crops of 227, one process", "times": result}]
 
 
-BENCHMARKS: dict[str, Callable[..., list[dict[str, Any]]]] = {
+BENCHMARKS: dict[str, Callable[..., Rows]] = {
     "lrn": lrn,
     "step": step,
     "input": inputs,

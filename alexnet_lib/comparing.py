@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -15,8 +16,7 @@ __all__ = ["Mismatch", "compare", "kind_of", "show"]
 RELATIVE, ABSOLUTE = 1e-6, 1e-9  # float64 and Python's numbers
 RELATIVE_32, ABSOLUTE_32 = 1e-4, 1e-6  # float32, where sums may run in another order
 SHOWN = 12  # numbers shown of a list or tensor
-AXES = {2: ("row", "column"), 3: ("axis 0", "axis 1", "axis 2"),
-        4: ("image", "channel", "row", "column")}  # fmt: skip
+AXES = {2: ("row", "column"), 4: ("image", "channel", "row", "column")}  # by dimensions
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ def kind_of(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{float(value):.6g}" if isinstance(value, float | np.floating) else repr(value)
+    if isinstance(value, float | np.floating):
+        return f"{float(value):.6g}"
+    return repr(value) if isinstance(value, int | str | None) else kind_of(value)
 
 
 def _some(values: list, brackets: str = "[]") -> str:
@@ -58,10 +60,10 @@ def show(value: Any) -> str:
             return _some(list(value), "()")
         if isinstance(value, dict):
             return "{" + ", ".join(f"{key!r}: {show(part)}" for key, part in value.items()) + "}"
-        text = _number(value)
+        text = _number(value) if isinstance(value, Real) else repr(value)
     except Exception:
         return kind_of(value)
-    return text if len(text) <= 120 else text[:117] + "..."
+    return kind_of(value) if len(text) > 120 or " at 0x" in text else text
 
 
 def compare(expected: Any, got: Any) -> Mismatch | None:
@@ -82,7 +84,10 @@ def compare(expected: Any, got: Any) -> Mismatch | None:
 
 
 def _wrong_type(wanted: str, got: Any, advice: str = "") -> Mismatch:
-    return Mismatch("type", (f"the result should be {wanted}, and is {kind_of(got)}. {advice}".strip(),))
+    if type(got).__name__ == "generator":
+        advice = "Is there a yield, where return belongs?"
+    line = f"the result should be {wanted}, and is {kind_of(got)}. {advice}"
+    return Mismatch("type", (line.strip(),))
 
 
 def _close(a: float, b: float, relative: float = RELATIVE, absolute: float = ABSOLUTE) -> bool:
@@ -97,36 +102,38 @@ def _compare_numbers(expected: Any, got: Any) -> Mismatch | None:
     if isinstance(got, torch.Tensor | np.ndarray):
         return _wrong_type(wanted, got, "Its method .item() gives the number inside.")
     if isinstance(got, bool) or not isinstance(got, Real):
-        return _wrong_type(wanted, got, "Is there a yield, where return belongs?" * _yields(got))
+        return _wrong_type(wanted, got)
     if whole and not isinstance(got, Integral):
-        return _wrong_type(wanted, got, "The operator // divides and rounds down to a whole number.")
+        return _wrong_type(wanted, got, "The operator // divides and rounds down to an int.")
     if _close(float(expected), float(got)):
         return None
     return Mismatch("value", _ratio([float(expected)], [float(got)]))
 
 
-def _yields(got: Any) -> bool:
-    return type(got).__name__ == "generator"
-
-
 def _compare_lists(expected: list, got: Any) -> Mismatch | None:
     if not isinstance(got, list):
-        advice = "Give list(...) or .tolist() of it." if hasattr(got, "__len__") else ""
-        return _wrong_type("a list", got, advice or "Is there a yield, where return belongs?" * _yields(got))
+        convertible = isinstance(got, tuple | torch.Tensor | np.ndarray)
+        return _wrong_type("a list", got, "list(...) or .tolist() makes one." * convertible)
     if len(got) != len(expected):
-        return Mismatch("shape", (f"the list should hold {len(expected)} numbers, and holds {len(got)}.",))
+        line = f"the list should hold {len(expected)} numbers, and holds {len(got)}."
+        return Mismatch("shape", (line,))
     wrong = []
     for i, (a, b) in enumerate(zip(expected, got, strict=True)):
+        if isinstance(a, complex) and isinstance(b, complex):
+            wrong += [i] * (not cmath.isclose(a, b, rel_tol=RELATIVE))  # of a typical mistake
+            continue
         if isinstance(b, bool) or not isinstance(b, Real):
-            return Mismatch("type", (f"the list should hold plain numbers; at index {i} is {kind_of(b)}.",))
+            line = f"the list should hold plain numbers; at index {i} is {kind_of(b)}."
+            return Mismatch("type", (line,))
         if not _close(float(a), float(b)):
             wrong.append(i)
     if not wrong:
         return None
     lines = _nan(any(math.isnan(b) for b in got)) or _ratio(expected, got)
     if not lines and len(wrong) < len(expected):
-        places = f"index {wrong[0]}" if len(wrong) == 1 else f"the indices {_some(wrong, '  ').strip()}"
-        lines = (f"only {places} {'is' if len(wrong) == 1 else 'are'} wrong.",)
+        one = len(wrong) == 1
+        places = f"index {wrong[0]} is" if one else f"the indices {_some(wrong)} are"
+        lines = (f"only {places} wrong.",)
     return Mismatch("value", lines)
 
 
@@ -137,7 +144,8 @@ def _compare_dicts(expected: dict, got: Any) -> Mismatch | None:
     extra = [key for key in got if key not in expected]
     if missing or extra:
         parts = [f"lacks {missing!r}"] * bool(missing) + [f"has {extra!r} besides"] * bool(extra)
-        return Mismatch("shape", (f"the dict needs the keys {list(expected)!r}; yours {' and '.join(parts)}.",))
+        line = f"the dict needs the keys {list(expected)!r}; yours {' and '.join(parts)}."
+        return Mismatch("shape", (line,))
     for key, value in expected.items():
         difference = compare(value, got[key])
         if difference:
@@ -155,20 +163,21 @@ def _compare_tensors(expected: torch.Tensor, got: Any) -> Mismatch | None:
     if got.dtype != expected.dtype:
         line = f"the result should be of type {expected.dtype}, like the input, and is {got.dtype}."
         return Mismatch("dtype", (line,))
+    got = got.detach().cpu()
     if not got.dtype.is_floating_point:
         equal = got == expected
     else:
         wide = expected.dtype == torch.float64
         equal = torch.isclose(
-            got.detach().double(), expected.double(), RELATIVE if wide else RELATIVE_32,
+            got.double(), expected.double(), RELATIVE if wide else RELATIVE_32,
             ABSOLUTE if wide else ABSOLUTE_32, equal_nan=True,
         )
     if equal.all():
         return None
     place = tuple((~equal).nonzero()[0].tolist())
-    line = f"at {list(place)} it should be {show(expected[place].item())}, and is {show(got[place].item())}."
-    lines = (line,) if expected.numel() > 1 else ()
-    right, mine = (t.detach().flatten().tolist() for t in (expected, got))
+    should, is_ = (show(tensor[place].item()) for tensor in (expected, got))
+    lines = (f"at {list(place)} it should be {should}, and is {is_}.",)
+    right, mine = expected.flatten().tolist(), got.flatten().tolist()
     lines += _nan(bool(got.isnan().any())) or _ratio(right, mine, RELATIVE_32) or _axes(~equal)
     return Mismatch("value", lines)
 
@@ -180,7 +189,7 @@ def _nan(found: bool) -> tuple[str, ...]:
 def _ratio(expected: list, got: list, relative: float = RELATIVE) -> tuple[str, ...]:
     """Say so if every number is off by one and the same factor."""
     pairs = [(float(a), float(b)) for a, b in zip(expected, got, strict=True) if a or b]
-    if len(pairs) < 2 or any(not a or not b for a, b in pairs):
+    if len(pairs) < 2 or any(not a or not b or not math.isfinite(b) for a, b in pairs):
         return ()
     factors = [b / a for a, b in pairs]
     if all(_close(factor, factors[0], 10 * relative) for factor in factors):

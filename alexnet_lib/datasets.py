@@ -144,7 +144,8 @@ def load(
     split: "train", "val" or "test" (or an alias such as "validation"). A set with only one of
         val and test gives that one for both names; the result's `split` says which.
     size: height and width in pixels; None for the set's own (see `NAMES`, folders 256).
-    limit: at most this many images, taken evenly from all classes; None for all.
+    limit: at most this many images, taken evenly from all classes; None for all. Of `shapes`,
+        exactly this many, as there is no end to them; None for `rendering.COUNTS`.
     seed: for `shapes`, which pictures are drawn.
     skip_broken: the share of pictures (0 to 1, True for any, False for none) that may be
         unreadable; they are left out with a warning that names them. More is a ValueError.

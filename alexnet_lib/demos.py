@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +19,6 @@ from typing import Any
 
 import anywidget
 import ipywidgets
-import traitlets
 from IPython.display import display
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ from PIL import Image
 
 from . import palette, pictures, plots
 
-__all__ = ["Demo", "DemoManners", "read_script", "show"]
+__all__ = ["Demo", "DemoManners", "Painter", "read_script", "sentence_html", "show"]
 
 SCRIPTS = Path(__file__).with_name("js")
 
@@ -43,6 +43,16 @@ def read_script(*names: str) -> str:
     """
     lines = (line for name in names for line in (SCRIPTS / name).read_text("utf-8").splitlines())
     return "\n".join(line for line in lines if not line.startswith("import ")) + "\n"
+
+
+def sentence_html(line: str, style: str = "alexnet-sentence") -> str:
+    """Return plain text as a paragraph that screen readers announce when it changes.
+
+    No line breaks within a number such as 2.06e-4. style: the paragraph's CSS classes.
+    """
+    together = r'<span class="alexnet-together">\1</span>'
+    text = re.sub(r"(\S*\de-\d\S*)", together, html.escape(line, quote=False))
+    return f'<p class="{style}" role="status">{text}</p>'
 
 
 def show(picture: Figure | Axes, alt: str, caption: str | None = None) -> None:
@@ -74,10 +84,9 @@ class DemoManners(anywidget.AnyWidget):
 
     _esm = read_script("manners.js")
     _css = palette.css_variables() + read_script("demo.css")
-    alt = traitlets.Unicode().tag(sync=True)
 
 
-class _Painter:
+class Painter:
     """Turns a persistent Figure into PNG, redrawing only what changed since the last time.
 
     Matplotlib marks every artist that changed as stale. Those that ever did are drawn on top of
@@ -175,20 +184,19 @@ class Demo(ipywidgets.VBox):
         self._compute, self._draw, self._name = compute, draw, name
         self._check_presets()
         self._figure = pictures.new_figure(width, height)
-        self._painter = _Painter(self._figure)
+        self._painter = Painter(self._figure)
         self._state = threading.Lock()
         self._busy = self._again = self._paused = False
         size = {"width": f"{self._pixels()}px", "max_width": "100%"}
         self._picture = ipywidgets.Image(format="png", layout=size)
         self._sentence = ipywidgets.HTML()
         self._sentence.add_class("alexnet-summary")
-        self._manners = DemoManners()
         for label, control in self.controls.items():
             control.description = control.description or label
             control.observe(self._on_change, "value")
         panel = ipywidgets.VBox(list(self.controls.values()))
         panel.add_class("alexnet-controls")
-        rows = [panel, self._picture, self._sentence, self._manners]
+        rows = [panel, self._picture, self._sentence, DemoManners()]
         super().__init__(self._preset_row() + rows)
         self.add_class("alexnet-card").add_class("alexnet-demo")
         self._update()
@@ -258,16 +266,14 @@ class Demo(ipywidgets.VBox):
                 data = self._compute(**parameters)
             self.summary = str(self._draw(self._figure, data))
             self._picture.value = self._painter.png()
-            state = ""
+            state = "alexnet-sentence"
         except Exception as error:  # a demo must stay alive: say it, and keep the last picture
             self.summary = (
                 f"These settings don't work: {type(error).__name__}: {error} "
                 "Move a control back, or take a preset."
             )
-            state = " alexnet-error"
-        line = html.escape(self.summary, quote=False)
-        self._sentence.value = f'<p class="alexnet-sentence{state}" role="status">{line}</p>'
-        self._manners.alt = self.summary
+            state = "alexnet-sentence alexnet-error"
+        self._sentence.value = sentence_html(self.summary, state)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -215,7 +215,7 @@ def _data() -> list[Check]:
 
 
 def _widgets() -> list[Check]:
-    """Sliders need the same environment on both sides: JupyterLab, and the kernel (this process)."""
+    """Sliders need one environment on both sides: JupyterLab, and the kernel (this process)."""
     versions = {name: metadata.version(name) for name in ("ipywidgets", "jupyterlab_widgets")}
     extensions = Path(sys.prefix) / "share" / "jupyter" / "labextensions"
     step = f"install into the environment that runs this kernel: {REINSTALL}"

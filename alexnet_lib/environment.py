@@ -43,6 +43,9 @@ LAB_SETTINGS = {  # JupyterLab's defaults, changed: no question about news, no l
 
 _STAMP = ".complete"
 _UNFINISHED = ".unfinished"
+_PLACES = (
+    "import json, sys, sysconfig; print(json.dumps([sys.prefix, sysconfig.get_path('purelib')]))"
+)
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)(\s*;\s*(?P<marker>.+))?$")
 
 
@@ -108,9 +111,8 @@ def set_up(venv: Path, lock: Path = LOCK, root: Path = ROOT) -> bool:
             "pip could not install every package; its message stands above. The first set-up "
             "needs a network and some gigabytes of disk. Then give the same command again."
         )
-    code = "import json, sys, sysconfig; print(json.dumps([sys.prefix, sysconfig.get_path('purelib')]))"
-    answer = subprocess.run([str(python_of(venv)), "-c", code], stdout=subprocess.PIPE, check=True)
-    prepare(*map(Path, json.loads(answer.stdout)), root=root)
+    places = subprocess.check_output([str(python_of(venv)), "-c", _PLACES])
+    prepare(*map(Path, json.loads(places)), root=root)
     unfinished.unlink()
     _write(venv / _STAMP, _fingerprint(lock))
     return True
@@ -136,7 +138,8 @@ def prepare(prefix: Path, site_packages: Path, root: Path = ROOT) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Set up `.venv`, or with `--here` prepare the environment that runs this (conda, your own)."""
-    parser = argparse.ArgumentParser(prog="python3 -m alexnet_lib.environment", description=main.__doc__)
+    name = "python3 -m alexnet_lib.environment"
+    parser = argparse.ArgumentParser(prog=name, description=main.__doc__)
     parser.add_argument("--venv", type=Path, default=ROOT / ".venv", help="default: %(default)s")
     parser.add_argument("--here", action="store_true", help="install nothing, make no .venv")
     options = parser.parse_args(arguments)

@@ -116,8 +116,8 @@ def _lrn_ablation(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, An
     return {
         "network": f"small_network, {LRN_CHANNELS} kernels of 5 x 5",
         "data": train.name, "data_note": f"{train.note}; {test.note}",
-        "train_images": len(train), "test_images": len(test), "epochs": epochs, "search": search,
-        **compared,
+        "train_images": len(train), "test_images": len(test), "epochs": epochs,
+        "recipe": ablations.RECIPE, "search": search, **compared,
         "paper": "-1.4 points top-1 and -1.2 top-5 on ImageNet; on CIFAR-10 from 13% to 11% "
         "[P §3.3]",
     }  # fmt: skip
@@ -140,7 +140,7 @@ def _lrn_sentence(record: Mapping[str, Any]) -> str:
 
 def _picture_sets(small: bool) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
     """Return name -> (uint8 (N, 227, 227, 3), labels (N,), what they are)."""
-    shapes = datasets.load("shapes", "train", size=227, limit=10 if small else 40)
+    shapes = datasets.load("shapes", "train", size=227, limit=8 if small else 24)
     sets = {"shapes": (shapes.images, shapes.labels, shapes.note)}
     if small:
         return sets
@@ -149,7 +149,7 @@ def _picture_sets(small: bool) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
     note = f"{len(photos)} photos, five crops of each; a photo's number is its class"
     sets["photos"] = (crops, np.arange(len(crops)) // 5, note)
     try:
-        val = datasets.load("imagenette", "val", size=256, limit=30)
+        val = datasets.load("imagenette", "val", size=256, limit=24)
     except FileNotFoundError:
         return sets  # it doesn't ship; the other sets say the same
     middle = val.images[:, 14:241, 14:241]
@@ -215,7 +215,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "initialization",
             "How much of a picture reaches the last layer before any training?",
-            6, (0, 1, 2), _initialization, _initialization_lines,
+            6, (0, 1), _initialization, _initialization_lines,
         ),
     )
 }  # fmt: skip

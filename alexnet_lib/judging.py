@@ -7,13 +7,12 @@ prints, and `judge` raises for no answer whatever.
 
 from __future__ import annotations
 
-import ast
 import copy
 import ctypes
+import dis
 import inspect
 import io
 import linecache
-import textwrap
 import threading
 import time
 import types
@@ -31,6 +30,7 @@ from .comparing import Mismatch, compare, kind_of, show
 __all__ = ["Exercise", "Verdict", "judge"]
 
 SECONDS_IN_ALL = 30.0  # for all inputs of one check
+EMPTY_BODY = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}  # bytecode
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
     first = next((i for i, outcome in enumerate(outcomes) if outcome.trouble), None)
     if first is None:
         return Verdict("passed", (f"right on all {len(inputs)} inputs",))
-    if outcomes[first].trouble.kind == "not attempted":
+    if first == 0 and outcomes[0].trouble.kind == "not attempted":
         return Verdict("not attempted")
     return Verdict("failed", tuple(_explain(exercise, answer, inputs, expected, outcomes, first)))
 
@@ -128,19 +128,24 @@ def _objection(exercise: Exercise, answer: Any) -> str | None:
     try:
         signature = inspect.signature(answer)
     except (TypeError, ValueError):
-        signature = None
+        signature = None  # some functions written in C have none
     if signature is not None:
         try:
             signature.bind(*parameters)
         except TypeError as error:
             return (
-                f"your function takes {signature}, and it is called with {len(parameters)} "
-                f"arguments: ({', '.join(parameters)}). {str(error).capitalize()}."
+                f"your function takes {signature}, and is called with {len(parameters)} arguments: "
+                f"({', '.join(parameters)}); {error}."
             )
-    used = sorted(_names(getattr(answer, "__code__", None)) & set(exercise.forbidden))
+    used = sorted(_names(_code(answer)) & set(exercise.forbidden))
     if used:
         return f"it calls {used[0]}, which does the whole job. Here you write that yourself."
     return None
+
+
+def _code(answer: Any) -> types.CodeType | None:
+    """Return the code that the learner wrote, below decorators such as torch.no_grad()."""
+    return getattr(inspect.unwrap(answer), "__code__", None)
 
 
 def _names(code: types.CodeType | None) -> set[str]:
@@ -198,11 +203,11 @@ def _trouble(exercise, answer, arguments, given, outcome: _Outcome, right) -> Mi
     """Return what is wrong with one call, None if nothing is."""
     if outcome.late:
         return Mismatch("late", (
-            f"it was stopped: this input took longer than {exercise.seconds:g} s. A loop over every "
-            "number is fine here; one that never ends isn't, nor one inside another for nothing.",
+            f"it was stopped after {exercise.seconds:g} seconds. Loops are fine here up to a few "
+            "seconds in all: does one of yours never end, or do the same work again and again?",
         ))  # fmt: skip
     if isinstance(outcome.error, NotImplementedError) or outcome.value is ...:
-        return Mismatch("not attempted", ())
+        return Mismatch("not attempted", ("this case is still to be written.",))
     if outcome.error is not None:
         lines = [_raised(answer, outcome.error)]
         lines += [exercise.errors.get(type(outcome.error).__name__, "")]
@@ -217,7 +222,10 @@ def _trouble(exercise, answer, arguments, given, outcome: _Outcome, right) -> Mi
                 f"your function changes its input {name}. Whoever called it still needs that, and "
                 "later steps of your own loop read changed numbers: write into a new one.",
             ))  # fmt: skip
-    return compare(right, outcome.value)
+    try:
+        return compare(right, outcome.value)
+    except Exception as error:  # a result that misbehaves when it's looked at
+        return Mismatch("type", (f"{kind_of(outcome.value)} can't be compared: {error!r}"[:200],))
 
 
 def _raised(answer: Any, error: BaseException) -> str:
@@ -227,7 +235,7 @@ def _raised(answer: Any, error: BaseException) -> str:
     except Exception:
         message = ""
     text = f"it raises {type(error).__name__}{': ' if message else ''}{message}"[:300]
-    own = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    own = getattr(_code(answer), "co_filename", None)
     trace, place = error.__traceback__, None
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
@@ -241,18 +249,9 @@ def _raised(answer: Any, error: BaseException) -> str:
 
 
 def _is_stub(answer: Any) -> bool:
-    """Tell whether a function's body is empty: a docstring, pass or ... at most."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
-        body = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)).body
-    except (OSError, TypeError, SyntaxError, ValueError, StopIteration):
-        return True  # its source can't be read: the kinder reading
-    return all(
-        isinstance(node, ast.Pass)
-        or isinstance(node, ast.Expr | ast.Return)
-        and (node.value is None or isinstance(node.value, ast.Constant))
-        for node in body
-    )
+    """Tell whether a function's body is empty: a docstring, pass, ... or return None at most."""
+    code = _code(answer)
+    return code is None or {step.opname for step in dis.get_instructions(code)} <= EMPTY_BODY
 
 
 def _explain(exercise, answer, inputs, expected, outcomes: list[_Outcome], first: int) -> list[str]:
@@ -263,12 +262,11 @@ def _explain(exercise, answer, inputs, expected, outcomes: list[_Outcome], first
         for name, value in zip(exercise.parameters(), inputs[first], strict=True)
     )
     lines = [f"input {first + 1} of {len(inputs)} fails", f"  input     {named}"]
-    if outcome.trouble.kind not in ("raises", "late", "mutates"):
+    if outcome.trouble.kind not in ("raises", "late", "mutates", "not attempted"):
         lines += [f"  expected  {show(expected[first])}", f"  got       {show(outcome.value)}"]
     lines += outcome.trouble.lines
     cause = _cause(exercise, inputs, expected, outcomes, first)
-    if cause:
-        lines.append(f"Probably: {cause}")
+    lines += [cause] if cause else []
     if outcome.printed.strip():
         shown = outcome.printed.strip().splitlines()
         lines += ["Your function printed:", *(f"  {line}" for line in shown[:10])]
@@ -285,19 +283,28 @@ def _cause(exercise, inputs, expected, outcomes: list[_Outcome], first: int) -> 
     if kind != "raises":
         returned = [i for i, outcome in enumerate(outcomes) if outcome.error is None]
         wrong = [i for i in returned if failing[i]]
-        for among in (returned, wrong, [first]):  # all results, all wrong ones, the first one
-            for mistake, sentence in exercise.mistakes.items():
-                if all(_gives(mistake, inputs[i], outcomes[i].value) for i in among):
-                    return sentence
+        for among in (returned, wrong):
+            sentence = _same_mistake(exercise, inputs, outcomes, among)
+            if sentence:
+                return f"Probably: {sentence}"
     for test, sentence in {**exercise.where, _not_square: SQUARE_ONLY}.items():
         true_of = [bool(test(*arguments)) for arguments in inputs[: len(outcomes)]]
         if true_of == failing and not all(true_of):
+            return sentence
+    sentence = None if kind == "raises" else _same_mistake(exercise, inputs, outcomes, [first])
+    return f"Perhaps: {sentence}" if sentence else None
+
+
+def _same_mistake(exercise, inputs, outcomes: list[_Outcome], among: list[int]) -> str | None:
+    """Return the sentence on the mistake that gives the same results for the inputs `among`."""
+    for mistake, sentence in exercise.mistakes.items():
+        if all(_gives(mistake, inputs[i], outcomes[i].value) for i in among):
             return sentence
     return None
 
 
 SQUARE_ONLY = (
-    "it is right on square inputs only: somewhere height and width are taken for each other."
+    "It is right on square inputs only: somewhere height and width are taken for each other."
 )
 
 

@@ -16,7 +16,9 @@ from matplotlib.patches import Rectangle
 
 from .palette import COLOURS, FIGURE_WIDTH, FONT_SIZE, PIXELS_PER_INCH
 
-__all__ = ["feature_maps", "filters", "image", "new_axes", "new_figure", "window_over_channels"]
+__all__ = [
+    "blocks", "feature_maps", "filters", "image", "new_axes", "new_figure", "window_over_channels",
+]  # fmt: skip
 
 SLANT, DEPTH, SHEET_HEIGHT = 0.6, 0.66, 2.3  # a sheet of the block, in channel spacings
 _blocks: WeakKeyDictionary[Axes, dict] = WeakKeyDictionary()  # what was drawn, to be moved
@@ -257,3 +259,42 @@ def _window_sentence(channel: int, first: int, last: int, outside: int) -> str:
     span = f"channels {first} to {last}" if count > 1 else f"channel {first} alone"
     missing = f"; {outside} of the window {'falls' if outside == 1 else 'fall'} outside"
     return f"window of channel {channel}: {span}{missing if outside else ''}"
+
+
+def blocks(
+    names: list[str], shapes: list[tuple[int, ...]], *, title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a network as a row of blocks, one for each shape it passes through.
+
+    names: under the blocks. shapes: (C, H, W) or (C,); a block's face is as high as its maps
+    (by the square root, so that small ones can be seen), its depth grows with the channels.
+    Returns the Axes. Raises ValueError where names and shapes differ in number.
+    """
+    if len(names) != len(shapes):
+        raise ValueError(f"{len(names)} names for {len(shapes)} shapes; give one name a block.")
+    ax = ax or new_axes(FIGURE_WIDTH, 2.9)
+    left, tallest = 0.0, max(shape[1] if len(shape) == 3 else 1 for shape in shapes) ** 0.5
+    for number, (name, shape) in enumerate(zip(names, shapes, strict=True)):
+        C, side = shape[0], shape[1] if len(shape) == 3 else 1
+        height, depth = side**0.5, 0.045 * C**0.5 * (1 if len(shape) == 3 else 0.6)
+        slope, bottom = 0.22 * height, (tallest - side**0.5) / 2
+        far = depth + slope
+        face = [(depth, 0), (depth, height), (far, height * 1.25), (far, height * 0.25)]
+        top = [(0, height), (depth, height), (far, height * 1.25), (slope, height * 1.25)]
+        front = [(0, 0), (depth, 0), (depth, height), (0, height)]
+        colour = COLOURS["highlight" if number == 0 else "before" if len(shape) == 3 else "after"]
+        for corners, alpha in ((face, 0.35), (top, 0.6), (front, 0.9)):
+            ax.fill(
+                [left + x for x, _ in corners], [bottom + y for _, y in corners],
+                facecolor=(*to_rgb(colour), alpha), edgecolor=COLOURS["text"], linewidth=0.6,
+            )
+        middle = left + far / 2
+        size = f"{side}×{side}\n×{C}" if len(shape) == 3 else f"{C:,}"
+        style = {"ha": "center", "va": "top", "fontsize": FONT_SIZE["note"]}
+        ax.text(middle, -0.4, name, weight="bold", **style)
+        ax.text(middle, -1.5, size, color=COLOURS["muted"], **style)
+        left += max(far, 0.9) + 0.55
+    ax.set_xlim(-0.3, left)
+    ax.set_ylim(-3.6, tallest * 1.25 + 0.2)
+    return _bare(ax, title)

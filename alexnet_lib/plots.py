@@ -17,10 +17,12 @@ import matplotlib
 import matplotlib.ticker
 import numpy as np
 from cycler import cycler
+from matplotlib.artist import Artist, getp
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 from PIL import Image
 
@@ -33,11 +35,20 @@ from .palette import (
     MARKERS,
     PIXELS_PER_INCH,
 )
-from .pictures import feature_maps, filters, image, new_axes, new_figure, window_over_channels
+from .pictures import (
+    blocks,
+    feature_maps,
+    filters,
+    image,
+    new_axes,
+    new_figure,
+    window_over_channels,
+)
 
 __all__ = [
     "bars",
     "before_after",
+    "blocks",
     "curves",
     "feature_maps",
     "figure",
@@ -77,6 +88,7 @@ def use_style() -> None:
         "axes.axisbelow": True,
         "axes.prop_cycle": cycler(color=[COLOURS["text"], COLOURS["muted"]]),
         "text.color": COLOURS["text"],
+        "text.hinting": "none",  # a quarter faster, which demos feel
         "grid.color": COLOURS["grid"],
         "grid.linewidth": 0.8,
         "xtick.labelsize": FONT_SIZE["tick"],
@@ -148,11 +160,20 @@ def _ceiling(values: np.ndarray) -> float:
     return next(s for s in (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8, 10, 12) if s * power >= top) * power
 
 
+def _change(artist: Artist, **properties: Any) -> None:
+    """Set the properties that differ, so that what stays the same need not be drawn anew."""
+    for name, value in properties.items():
+        at = artist.get_position()[1] if isinstance(artist, Text) and name == "y" else None
+        if (getp(artist, name) if at is None else at) != value:
+            artist.set(**{name: value})
+
+
 def _start_bars(ax: Axes, key: tuple, ylabel: str | None) -> dict[str, Any]:
     """Draw bars of height 0 with their numbers and a hidden window behind them."""
-    count, labels, _ = key
+    count, labels, meaning = key
     window = ax.axvspan(0, 1, color=COLOURS["soft_highlight"], zorder=0, visible=False)
-    container = ax.bar(range(count), np.zeros(count), width=0.72, zorder=2)
+    colours = {"color": COLOURS[meaning], "edgecolor": COLOURS["highlight"], "linewidth": 0}
+    container = ax.bar(range(count), np.zeros(count), width=0.72, zorder=2, **colours)
     above = ax.transData + ScaledTranslation(0, 2 / 72, ax.get_figure(root=True).dpi_scale_trans)
     style = {"ha": "center", "va": "bottom", "fontsize": FONT_SIZE["note"], "transform": above}
     texts = [ax.text(i, 0, "", zorder=3, **style) for i in range(count)]
@@ -194,14 +215,13 @@ def bars(
     marked = {highlight} if isinstance(highlight, int) else set(highlight)
     for i, height in enumerate(heights.tolist()):
         bar, text = drawn["bars"][i], drawn["texts"][i]
-        bar.set_height(0 if math.isnan(height) else height)
-        bar.set(facecolor=COLOURS[meaning], linewidth=2.5 if i in marked else 0,
-                edgecolor=COLOURS["highlight"])
-        text.set(text=number(height) if numbers or math.isnan(height) else "",
-                 y=0 if math.isnan(height) else height, weight="bold" if i in marked else "normal")
-    drawn["window"].set_visible(window is not None)
+        tall = 0.0 if math.isnan(height) else height
+        written = number(height) if numbers or math.isnan(height) else ""
+        _change(bar, height=tall, linewidth=2.5 if i in marked else 0)
+        _change(text, y=tall, text=written, fontweight="bold" if i in marked else "normal")
+    _change(drawn["window"], visible=window is not None)
     if window is not None:
-        drawn["window"].set(x=window[0] - 0.5, width=window[1] - window[0] + 1)
+        _change(drawn["window"], x=window[0] - 0.5, width=window[1] - window[0] + 1)
     top = 1.18 * (_ceiling(heights) if limit is None else limit)
     if ax.get_ylim() != (0, top):
         ax.set_ylim(0, top)

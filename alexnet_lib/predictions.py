@@ -19,7 +19,7 @@ from typing import Any
 import ipywidgets
 
 from . import plots
-from .demos import DemoManners
+from .demos import DemoManners, sentence_html
 
 __all__ = ["Prediction", "predict", "recall"]
 
@@ -117,8 +117,7 @@ class Prediction(ipywidgets.VBox):
             line = line if self._choices else "Not answered yet. Write a number, then press Commit."
         elif not line:
             line = f"Kept: {_shown(self.answer)}. You'll meet it again below."
-        text = html.escape(line, quote=False)
-        self._line.value = f'<p class="alexnet-sentence" role="status">{text}</p>'
+        self._line.value = sentence_html(line)
 
     def __repr__(self) -> str:
         choices = " / ".join(self._choices) if self._choices else "a number"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import records
+from . import experiments, records
 
 __all__ = ["BEGIN", "END", "table", "write"]
 
@@ -53,7 +53,7 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
 
 
 def _ablation(record: dict[str, Any]) -> list[str]:
-    return ["**With and without LRN**, small network: " + record["summary"]]
+    return ["**With and without LRN**, small network: " + experiments.summary(record)]
 
 
 SECTIONS = {

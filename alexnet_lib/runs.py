@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import records
+from . import records, storage
 from .paper import Recipe
 
 __all__ = ["LOG_COLUMNS", "FilterMoments", "Run", "write_log"]
@@ -20,6 +20,7 @@ LOG_COLUMNS = (
     "epoch", "step", "rate", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5",
     "seconds",
 )
+ADVICE = "Free some space, or choose another folder with --out."
 KEPT = (
     "total_epochs", "seed", "epoch", "step", "diary", "epochs", "losses", "hits", "seconds",
 )
@@ -78,11 +79,12 @@ class Run:
 def write_log(folder: Path, rows: list[dict[str, float | None]]) -> None:
     """Write log.csv, one row an epoch, in one step; what wasn't measured stays empty."""
     partial = folder / "log.csv.partial"
-    with open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, LOG_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(partial, folder / "log.csv")
+    with storage.errors_in_words(folder, ADVICE):
+        with open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, LOG_COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(partial, folder / "log.csv")
 
 
 class FilterMoments:
@@ -112,5 +114,7 @@ class FilterMoments:
         self.taken[step] = np.round(127.5 + 127.5 * w / largest).astype(np.uint8)
         partial = self.path.with_suffix(".partial.npz")
         steps = sorted(self.taken)
-        np.savez_compressed(partial, steps=steps, filters=np.stack([self.taken[s] for s in steps]))
-        os.replace(partial, self.path)
+        filters = np.stack([self.taken[step] for step in steps])
+        with storage.errors_in_words(self.path.parent, ADVICE):
+            np.savez_compressed(partial, steps=steps, filters=filters)
+            os.replace(partial, self.path)

@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, floor
 
-__all__ = ["Row", "Totals", "clipped_pixels", "output_size", "tower_parameters", "totals", "walk"]
+__all__ = [
+    "Row", "Totals", "clipped_pixels", "output_size", "totals", "tower_macs", "tower_parameters",
+    "transfer_bytes", "walk",
+]
 
 WINDOWED = ("conv", "max_pool", "average_pool")
 WEIGHTED = ("conv", "fc")
@@ -200,6 +203,28 @@ def tower_parameters(spec) -> tuple[int, int]:
 
     Every layer is halved but the last, which lies entirely on GPU 0 [S layers-145.cfg].
     """
-    rows = [row for row in walk(spec) if row.kind in WEIGHTED]
-    half = sum(row.parameters // 2 for row in rows[:-1])
-    return half + rows[-1].parameters, half
+    return _halved([row.parameters for row in walk(spec) if row.kind in WEIGHTED])
+
+
+def tower_macs(spec) -> tuple[int, int]:
+    """Return the MACs of one image on GPU 0 and GPU 1, split as in `tower_parameters`."""
+    return _halved([row.macs for row in walk(spec) if row.kind in WEIGHTED])
+
+
+def _halved(costs: list[int]) -> tuple[int, int]:
+    half = sum(cost // 2 for cost in costs[:-1])
+    return half + costs[-1], half
+
+
+def transfer_bytes(spec, transfers) -> dict[tuple[str, str], int]:
+    """Return what crosses between the two GPUs in the forward pass of one image, in float32.
+
+    transfers: (stage, stage that reads it, both ways?), see `paper.TRANSFERS`. Each tower holds
+    half of a stage's output, and sends it to the other, or only the second to the first. The
+    backward pass sends gradients of the same size the other way. Returns bytes by the two stages.
+    """
+    size = {row.name: row.bytes for row in walk(spec)}
+    return {
+        (stage, reader): size[stage] if both_ways else size[stage] // 2
+        for stage, reader, both_ways in transfers
+    }

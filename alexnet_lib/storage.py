@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,11 +43,15 @@ def lock(path: str | Path) -> Iterator[Callable[[], None]]:
     was left behind by a process that was killed, and is taken over.
     """
     path = Path(path)
+    told = False
     while True:
         try:
             path.open("x").close()
             break
         except FileExistsError:
+            if not told:
+                print(f"waiting for another process that holds {path}", file=sys.stderr)
+            told = True
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > STALE_SECONDS:
                     path.unlink()

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import augment, checkpoints, optim, records
+from . import augment, checkpoints, optim, records, storage
 from .batches import Batches, random_seed
 from .models import Net
 from .packing import ImageSet
 from .paper import RECIPES, Recipe, unknown_name
-from .runs import FilterMoments, Run, write_log
+from .runs import ADVICE, FilterMoments, Run, write_log
 
 __all__ = ["Run", "check_fit", "choose_device", "evaluate", "fit", "recipe_of"]
 
@@ -279,7 +279,8 @@ def fit(
     moments = None
     filter_moments = filter_moments or kept.get("filter_moments", 0)
     if filter_moments and out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        with storage.errors_in_words(out, ADVICE):
+            out.mkdir(parents=True, exist_ok=True)
         done = run.epoch * steps + run.step
         moments = FilterMoments(out, filter_moments, run.total_epochs * steps, done)
     autocast = (

@@ -1,13 +1,19 @@
 """Everything interactive, under one name: `from alexnet_lib import widgets`.
 
-`Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, the JavaScript labs in
-`labs`; their JavaScript and style sheets in alexnet_lib/js.
+`Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
+`monitor`, the demos of single chapters in `tours`, the JavaScript labs in `labs`; their JavaScript
+and style sheets in alexnet_lib/js.
 """
 
 from __future__ import annotations
 
 from .demos import Demo, show
 from .labs import ConventionsLab, LRNLab
+from .monitor import TrainingMonitor
 from .predictions import predict, recall
+from .tours import channel_window, filters_over_time, window_stops
 
-__all__ = ["ConventionsLab", "Demo", "LRNLab", "predict", "recall", "show"]
+__all__ = [
+    "ConventionsLab", "Demo", "LRNLab", "TrainingMonitor", "channel_window", "filters_over_time",
+    "predict", "recall", "show", "window_stops",
+]

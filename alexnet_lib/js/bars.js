@@ -5,6 +5,13 @@ import { KEEPS_KEYS, draw, number, say, set } from "./toolkit.js";
 const NUMBER_ROOM = 20; // pixels above the highest bar, for its number
 const LABEL_ROOM = 20; // and below the baseline, for the channel
 
+// Numbers get small where they'd run into one another; where even that is too large, only the
+// marked one stays.
+export function numberClass(text, pitch, marked) {
+  const size = text.length * 5.2 > pitch && !marked ? " alexnet-hidden" : text.length * 7.4 > pitch ? " alexnet-small" : "";
+  return `alexnet-number${size}${marked ? " alexnet-marked" : ""}`;
+}
+
 // changed(index, value) makes the bars draggable, focused(index) hears which one is in use.
 // Returns { element, update(...) }; see update.
 export function barRow({ meaning, changed, focused, step = 0.05 }) {
@@ -100,9 +107,7 @@ export function barRow({ meaning, changed, focused, step = 0.05 }) {
       set(bar, { x: x + 0.14 * pitch, width: 0.72 * pitch, y: base - tall, height: tall, rx: 2 });
       if (grip) set(grip, { x: middle - 8, width: 16, y: base - tall + 4, height: 3, rx: 1.5 });
       const written = texts ? texts[i] : number(values[i]);
-      const crowded = written.length * 7.4 > pitch;
-      set(text, { x: middle, y: base - tall - 6 });
-      text.classList.toggle("alexnet-small", crowded);
+      set(text, { x: middle, y: base - tall - 6, class: numberClass(written, pitch, i === channel) });
       say(text, written);
       label.style.display = labels ? "" : "none";
       set(label, { x: middle, y: base + 15 });

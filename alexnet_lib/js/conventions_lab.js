@@ -65,10 +65,10 @@ function render({ model, el }) {
   const words = summary();
   const turn = (name) => (value) => state.set({ [name]: value });
   const dials = {
-    size: slider({ label: "size", min: 1, max: 9, whole: true, changed: turn("size") }),
-    k: slider({ label: "k", min: 0, max: 4, step: 0.1, changed: turn("k") }),
-    alpha: slider({ label: "alpha", min: 1e-5, max: 10, scale: "log", changed: turn("alpha") }),
-    beta: slider({ label: "beta", min: 0, max: 3, step: 0.05, changed: turn("beta") }),
+    size: slider({ role: "window", label: "size", min: 1, max: 9, whole: true, changed: turn("size") }),
+    k: slider({ role: "bias", label: "k", min: 0, max: 4, step: 0.1, changed: turn("k") }),
+    alpha: slider({ role: "factor", label: "alpha", min: 1e-5, max: 10, scale: "log", changed: turn("alpha") }),
+    beta: slider({ role: "power", label: "beta", min: 0, max: 3, step: 0.05, changed: turn("beta") }),
   };
   const scale = tick({ label: "the same scale in all eight", changed: turn("same_scale") });
   const controls = make("div", { class: "alexnet-dials" }, ...Object.values(dials).map((d) => d.element), scale.element);

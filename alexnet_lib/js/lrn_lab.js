@@ -1,6 +1,6 @@
 // The LRN lab: ten channels at one position, before and after, with every constant to turn.
 
-import { barRow } from "./bars.js";
+import { barRow, numberClass } from "./bars.js";
 import { CONVENTIONS, normalize, refusal } from "./lrn.js";
 import { choice, draw, followWidth, frame, make, number, presets, sayRaised, set, share, slider, summary } from "./toolkit.js";
 
@@ -118,10 +118,10 @@ function render({ model, el }) {
   });
   const turn = (name) => (value) => state.set({ [name]: value });
   const dials = {
-    size: slider({ min: 1, max: 9, whole: true, changed: turn("size") }),
-    k: slider({ min: 0, max: 4, step: 0.1, changed: turn("k") }),
-    alpha: slider({ min: 1e-5, max: 10, scale: "log", changed: turn("alpha") }),
-    beta: slider({ min: 0, max: 3, step: 0.05, changed: turn("beta") }),
+    size: slider({ role: "window", min: 1, max: 9, whole: true, changed: turn("size") }),
+    k: slider({ role: "bias", min: 0, max: 4, step: 0.1, changed: turn("k") }),
+    alpha: slider({ role: "factor", min: 1e-5, max: 10, scale: "log", changed: turn("alpha") }),
+    beta: slider({ role: "power", min: 0, max: 3, step: 0.05, changed: turn("beta") }),
   };
   const rule = make("p", { class: "alexnet-rule" });
   const controls = make(
@@ -180,11 +180,10 @@ function writeFactors(svg, { divisors, windows, undefined: empty }, channel, wid
   const pitch = width / divisors.length;
   const [first, last] = windows[channel];
   set(svg, { width, height: 26 });
-  const texts = divisors.map((divisor, i) => draw(
-    "text",
-    { x: (i + 0.5) * pitch, y: 17, class: `alexnet-number${i === channel ? " alexnet-marked" : ""}${pitch < 48 ? " alexnet-small" : ""}` },
-    empty[i] ? "0" : number(divisor),
-  ));
+  const texts = divisors.map((divisor, i) => {
+    const written = empty[i] ? "0" : number(divisor);
+    return draw("text", { x: (i + 0.5) * pitch, y: 17, class: numberClass(written, pitch, i === channel) }, written);
+  });
   const band = { class: "alexnet-band", x: first * pitch, y: 0, width: (last - first + 1) * pitch, height: 26 };
   svg.replaceChildren(draw("rect", band), ...texts);
 }

@@ -3,7 +3,7 @@
 
 const FOCUSABLE = "input, select, button, [role=slider], [contenteditable], [tabindex]";
 
-export function nameControls(root, alt) {
+export function nameControls(root) {
   for (const control of root.querySelectorAll(FOCUSABLE)) {
     control.setAttribute("data-lm-suppress-shortcuts", "true");
   }
@@ -17,7 +17,8 @@ export function nameControls(root, alt) {
     group.setAttribute("role", "radiogroup");
     group.setAttribute("aria-label", question(root));
   }
-  for (const picture of root.querySelectorAll("img")) picture.alt = alt;
+  const sentence = root.querySelector(".alexnet-summary")?.textContent.trim() ?? "";
+  for (const picture of root.querySelectorAll("img")) picture.alt = sentence;
 }
 
 function question(root) {
@@ -39,7 +40,7 @@ function onceInPage(node, found) {
   else requestAnimationFrame(() => onceInPage(node, found));
 }
 
-function render({ model, el }) {
+function render({ el }) {
   el.style.display = "none";
   const observers = [];
   const watch = (node, change) => {
@@ -55,11 +56,7 @@ function render({ model, el }) {
   onceInPage(el, () => {
     const root = el.closest(".alexnet-card");
     if (!root) return;
-    const name = () => nameControls(root, model.get("alt"));
-    model.on("change:alt", () => {
-      for (const picture of root.querySelectorAll("img")) picture.alt = model.get("alt");
-    });
-    watch(root, name);
+    watch(root, () => nameControls(root));
     const notebook = root.closest(".jp-Notebook");
     if (notebook) watch(notebook, nameFigures);
   });

@@ -32,7 +32,14 @@ export function say(element, text) {
 export function sayRaised(element, text) {
   if (element.dataset.text === text) return;
   element.dataset.text = text;
-  element.replaceChildren(...text.split(/\^([\w.+-]*\w)/).map((part, i) => (i % 2 ? make("sup", {}, part) : part)));
+  element.replaceChildren(...text.split(/\^([\p{L}\p{N}._-]+)/u).map((part, i) => (i % 2 ? make("sup", {}, part) : part)));
+}
+
+// Write text so that no line breaks within a number such as 2.06e-4.
+export function sayTogether(element, text) {
+  if (element.textContent === text) return;
+  const parts = text.split(/(\S*\de-\d\S*)/);
+  element.replaceChildren(...parts.map((part, i) => (i % 2 ? make("span", { class: "alexnet-together" }, part) : part)));
 }
 
 // Three digits, as plots.number writes them: 0, 0.595, 12.5, 43681, 2.06e-4.
@@ -81,10 +88,11 @@ export function share(model, names, redraw) {
 // JupyterLab's command mode takes keys from whatever doesn't say this.
 export const KEEPS_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
-// A labelled range with a box for the exact number. scale "log": steps of a tenth of a decade.
+// A labelled range with a box for the exact number. role: what it's for, in small letters. scale "log": steps of a tenth of a decade.
 // Returns { element, update({ value, label, min, max, step }) }; changed(value) is called.
-export function slider({ label, min, max, step = 1, scale = "linear", whole = false, changed }) {
-  const name = make("span", { class: "alexnet-name" });
+export function slider({ label, role = "", min, max, step = 1, scale = "linear", whole = false, changed }) {
+  const title = make("strong");
+  const name = make("span", { class: "alexnet-name" }, title, " ", make("small", {}, role));
   const range = make("input", { type: "range", ...KEEPS_KEYS });
   const box = make("input", { type: "text", inputmode: "decimal", ...KEEPS_KEYS });
   const element = make("div", { class: "alexnet-slider" }, make("label", {}, name, range), box);
@@ -103,6 +111,7 @@ export function slider({ label, min, max, step = 1, scale = "linear", whole = fa
   }
   range.addEventListener("input", () => changed(fromRange(Number(range.value))));
   box.addEventListener("change", () => accept(box.value));
+  box.addEventListener("keydown", (event) => event.key === "Enter" && accept(box.value));
   box.addEventListener("blur", () => {
     box.value = number(current);
     box.removeAttribute("aria-invalid");
@@ -112,7 +121,7 @@ export function slider({ label, min, max, step = 1, scale = "linear", whole = fa
     limits = { ...limits, ...changes };
     current = value;
     if (text) {
-      say(name, text);
+      say(title, text);
       set(box, { "aria-label": `${text}, exact value` });
     }
     const ends = log ? [toRange(limits.min), toRange(limits.max), 1] : [limits.min, limits.max, limits.step];
@@ -136,7 +145,7 @@ function exact(value) {
 export function choice({ label, options, changed }) {
   const entries = options.map(([value, text]) => make("option", { value }, text));
   const list = make("select", { onchange: () => changed(list.value), ...KEEPS_KEYS }, ...entries);
-  const name = make("span", { class: "alexnet-name" }, label);
+  const name = make("span", { class: "alexnet-name" }, make("strong", {}, label));
   const element = make("label", { class: "alexnet-choice" }, name, list);
   return { element, update: (value) => { list.value = value; } };
 }
@@ -164,7 +173,7 @@ export function summary() {
   return {
     element,
     update(text, wrong = false) {
-      say(sentence, text);
+      sayTogether(sentence, text);
       sentence.classList.toggle("alexnet-error", wrong);
     },
   };

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab_driver import NO_CHROMIUM, ROOT, LabServer, NotebookPage, find_chromium, launch
 from playwright.sync_api import Browser, sync_playwright
+
+from lab_driver import NO_CHROMIUM, ROOT, LabServer, NotebookPage, find_chromium, launch
 
 HERE = Path(__file__).resolve().parent
 

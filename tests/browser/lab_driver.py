@@ -219,13 +219,15 @@ class Demo:
         return self.root.locator("button.alexnet-preset:visible").all()
 
     def state(self) -> State:
-        """What is shown now; raises AssertionError for a picture that is missing or broken."""
+        """What is shown now; raises AssertionError for a broken picture or an error message."""
+        errors = self.root.locator(".alexnet-error:visible").all_inner_texts()
+        assert not errors, f"a demo shows an error: {errors}"
         text = "\n".join(self.root.locator(".alexnet-summary").all_inner_texts()).strip()
         pictures = self.root.evaluate(_FINGERPRINT)
         assert "broken" not in pictures, f"a picture did not load: {pictures}"
         return State(pictures, text)
 
-    def settle(self, before: State | None = None, seconds: float = 5.0) -> State:
+    def settle(self, before: State | None = None, seconds: float = 10.0) -> State:
         """Wait until the demo differs from `before` (if given) and stays the same for 0.3 s.
 
         Returns what is shown then, or after `seconds` at the latest.
@@ -251,7 +253,7 @@ class Demo:
         """Click a preset; return what the demo shows once it has settled."""
         before = self.state()
         preset.click()
-        return self.settle(before, seconds=2.0)
+        return self.settle(before, seconds=3.0)
 
 
 # FNV-1a over the bytes of every picture: an image's content, a canvas's pixels, a drawing's markup

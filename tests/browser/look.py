@@ -16,8 +16,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lab_driver import NO_CHROMIUM, Demo, LabServer, NotebookPage, find_chromium, launch
 from playwright.sync_api import sync_playwright
+
+from lab_driver import NO_CHROMIUM, Demo, LabServer, NotebookPage, find_chromium, launch
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from lab_driver import ROOT, Demo, NotebookPage
 
 pytestmark = [
@@ -78,6 +79,24 @@ def check_page(page: NotebookPage) -> None:
     assert page.foreign == [], "the page asked another machine"
 
 
+def check_names(demo: Demo, name: str) -> None:
+    """Who can't see a demo is told what its sliders and pictures are."""
+    nameless = [slider.name for slider in demo.sliders() if not slider.label]
+    assert not nameless, f"{name}: a screen reader has no name for the sliders {nameless}"
+    wrong = demo.root.evaluate(
+        """root => [...root.querySelectorAll('img, canvas, svg')].filter(e =>
+             !(e.getAttribute('alt') || e.getAttribute('aria-label')
+               || e.getAttribute('aria-labelledby') || e.getAttribute('role') === 'presentation'
+               || e.querySelector('title, [aria-label]')  // its parts speak for themselves
+               || e.closest('[aria-hidden=true], [role=img][aria-label], button')))
+           .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert not wrong, f"{name}: pictures without alternative text: {wrong}"
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_chapter_runs_and_every_demo_answers(open_notebook, name):
-    check_page(open_notebook(name))
+    page = open_notebook(name)
+    check_page(page)
+    for number, demo in enumerate(page.demos(), start=1):
+        check_names(demo, f"{page.name} demo {number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import nbformat
 import pytest
+
 from lab_driver import LabServer, NotebookPage
 from test_chapters import check_demo, check_page
 

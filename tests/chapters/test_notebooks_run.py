@@ -1,4 +1,4 @@
-"""Every chapter runs from the top and gives the outputs that are stored in it, without a network."""
+"""Every chapter runs from the top, without a network, and gives the outputs stored in it."""
 
 from __future__ import annotations
 

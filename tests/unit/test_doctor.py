@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+
 from alexnet_lib import doctor
 from alexnet_lib.doctor import Check
 

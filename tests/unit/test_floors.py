@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,22 +15,28 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 
 # From the ground up. A new module goes on the lowest floor that is above all it imports.
 FLOORS = [
-    {"environment", "palette", "paper", "records", "shapes", "storage"},  # standard library only
+    {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
     {
-        "cifar", "downloads", "image_folders", "kernels", "networks", "packing", "pictures",
-        "rendering", "shipped",
+        "cifar", "comparing", "downloads", "image_folders", "kernels", "learner", "networks",
+        "packing", "pictures", "records", "rendering", "shipped",
     },
-    {"augment", "datasets", "ops", "optim", "plots"},
-    {"batches", "models"},
-    {"checkpoints", "probes", "towers"},
-    {"training"},
-    {"benchmarks", "checks", "demos", "doctor", "experiments", "verification"},
-    {"labs", "predictions"},
-    {"widgets"},
+    {"datasets", "facts", "judging", "plots", "runs"},
+    {"augment", "demos", "ops", "optim"},
+    {
+        "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
+        "exercises_training", "labs", "models", "monitor", "predictions",
+    },
+    {"benchmarks", "checkpoints", "exercises", "signals", "towers"},
+    {"checks", "probes", "training"},
+    {"ablations", "tours", "verification"},
+    {"experiments", "widgets"},
+    {"results"},
     {"__main__"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
-DRAWING = {"pictures", "plots", "demos", "labs", "predictions", "widgets"}  # may load matplotlib
+DRAWING = {
+    "demos", "labs", "monitor", "pictures", "plots", "predictions", "tours", "widgets",
+}  # may load matplotlib
 WITHOUT_TORCH = {"pictures", "plots"} | FLOORS[0]
 
 
@@ -81,8 +88,6 @@ def test_imports_come_from_lower_floors_only(name):
 def test_the_ground_floor_needs_the_standard_library_only(name):
     own, others = imports(MODULES[name])
     foreign = others - sys.stdlib_module_names
-    if name == "records":
-        foreign -= {"torch"}  # asked for the GPU's name, if it is there
     assert not own and not foreign, f"{name}.py imports {own | foreign}"
 
 
@@ -92,7 +97,7 @@ def test_numerics_import_no_matplotlib(name):
     assert not others & {"matplotlib", "ipywidgets", "anywidget"}, f"{name}.py draws"
 
 
-@pytest.mark.parametrize("name", sorted(WITHOUT_TORCH & MODULES.keys() - {"records"}))
+@pytest.mark.parametrize("name", sorted(WITHOUT_TORCH & MODULES.keys()))
 def test_drawing_and_the_ground_floor_know_no_torch(name):
     _, others = imports(MODULES[name])
     assert not others & {"torch", "torchvision"}, f"{name}.py imports torch"
@@ -120,6 +125,13 @@ def test_plots_really_load_no_torch():
     loaded = loaded_by({"plots", "palette"} & MODULES.keys())
     assert "matplotlib" in loaded
     assert "torch" not in loaded
+
+
+def test_the_readme_gives_the_floors_of_this_table():
+    readme = PACKAGE.parent / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    said = re.findall(r"^\s+(\w+)\.py\b.*\bfloor (\d+)\s*$", text, re.MULTILINE)
+    assert {name: int(floor) for name, floor in said} == {name: FLOOR_OF[name] for name, _ in said}
 
 
 def test_the_package_itself_imports_nothing():

@@ -1,0 +1,26 @@
+"""Every exercise of the course by name, in the order of the chapters."""
+
+from __future__ import annotations
+
+from . import exercises_conventions, exercises_lrn, exercises_sizes, exercises_training
+from .judging import Exercise
+from .paper import unknown_name
+
+__all__ = ["EXERCISES", "find"]
+
+EXERCISES: dict[str, Exercise] = {
+    exercise.name: exercise
+    for exercise in (
+        *exercises_sizes.EXERCISES,
+        *exercises_lrn.EXERCISES,
+        *exercises_conventions.EXERCISES,
+        *exercises_training.EXERCISES,
+    )
+}
+
+
+def find(name: str) -> Exercise:
+    """Return the exercise called `name`; ValueError with the nearest name for an unknown one."""
+    if not isinstance(name, str) or name not in EXERCISES:
+        raise unknown_name("exercise", name, EXERCISES)
+    return EXERCISES[name]

@@ -1,0 +1,130 @@
+"""The Python demos of single chapters, each a `Demo` around a few lines of arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from . import ops, paper, plots, probes, shapes
+from .demos import Demo
+from .palette import COLOURS
+
+__all__ = ["channel_window", "filters_over_time", "window_stops"]
+
+
+def window_stops() -> Demo:
+    """Chapter 0: a window on its way along one side of a picture, and how often it stops."""
+
+    def compute(size: int, kernel: int, stride: int) -> dict[str, int]:
+        stops = shapes.output_size(size, kernel, stride)
+        rest = shapes.clipped_pixels(size, kernel, stride)
+        return {"size": size, "kernel": kernel, "stride": stride, "stops": stops, "rest": rest}
+
+    def draw(figure: Figure, data: dict[str, int]) -> str:
+        figure.clear()
+        ax = figure.subplots()
+        size, kernel, stride = data["size"], data["kernel"], data["stride"]
+        ax.add_patch(Rectangle((0, 0), size, 1, color=COLOURS["soft_muted"], zorder=0))
+        shown = min(data["stops"], 60)
+        for stop in range(shown):
+            left, level = stop * stride, 1.25 + 0.55 * (stop % 4)
+            ends = stop in (0, data["stops"] - 1)
+            colour = COLOURS["highlight" if ends else "before"]
+            ax.add_patch(Rectangle((left, level), kernel, 0.4, color=colour, zorder=1 + ends))
+        if data["rest"] > 0:
+            gap = Rectangle(
+                (size - data["rest"], 0), data["rest"], 1, facecolor="none",
+                edgecolor=COLOURS["tower1"], hatch="////", zorder=2,
+            )
+            ax.add_patch(gap)
+        ax.set_xlim(-1, 231)
+        ax.set_ylim(3.6, -0.2)
+        ax.set_yticks([0.5, 2.3], ["the picture's side", "the window's stops"])
+        ax.tick_params(axis="y", length=0)
+        ax.set_xlabel("pixel")
+        for side in ("left", "top", "right"):
+            ax.spines[side].set_visible(False)
+        rest = data["rest"]
+        unread = "1 pixel at the far end is" if rest == 1 else f"{rest} pixels at the far end are"
+        left_over = f"{unread} never read" if rest else "nothing is left over"
+        return (
+            f"A window of {kernel} in steps of {stride} over {size} pixels stops "
+            f"{data['stops']} time{'s' * (data['stops'] != 1)}; {left_over}."
+        )
+
+    controls = {
+        "size": ipywidgets.IntSlider(value=60, min=20, max=230),
+        "kernel": ipywidgets.IntSlider(value=7, min=1, max=15),
+        "stride": ipywidgets.IntSlider(value=7, min=1, max=15),
+    }
+    presets = {"windows apart": {"size": 60, "kernel": 7, "stride": 7},
+               "windows overlapping": {"size": 60, "kernel": 7, "stride": 3}}
+    return Demo(compute, draw, controls, presets, name="window stops", height=2.4)
+
+
+def _hills(count: int = 10, side: int = 6) -> np.ndarray:
+    """Return smooth made-up feature maps (count, side, side), each with its peak elsewhere."""
+    rows, columns = np.mgrid[0:side, 0:side] - (side - 1) / 2
+    peaks = [(2 * np.cos(1.7 * i), 2 * np.sin(i)) for i in range(count)]
+    return np.array([np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 3) for y, x in peaks])
+
+
+def channel_window() -> Demo:
+    """Chapter 5: a block of feature maps with the channel window of one position marked."""
+    maps = _hills()
+    C = len(maps)
+
+    def compute(channel: int, size: int, convention: str) -> dict[str, Any]:
+        behind, ahead = ops.window(convention, size)
+        return {"channel": channel, "behind": behind, "ahead": ahead}
+
+    def draw(figure: Figure, data: dict[str, int]) -> str:
+        ax = figure.axes[0] if figure.axes else figure.subplots()
+        plots.window_over_channels(maps, data["channel"], data["behind"], data["ahead"], ax=ax)
+        first, last = data["channel"] - data["behind"], data["channel"] + data["ahead"]
+        inside = range(max(0, first), min(C - 1, last) + 1)
+        cut = (last - first + 1) - len(inside)
+        end = f", {cut} fewer than in the middle of the block" if cut else ""
+        return (
+            f"At this spot channel {data['channel']} is divided by what {len(inside)} "
+            f"channel{'s' * (len(inside) != 1)} say: {inside[0]} to {inside[-1]}{end}."
+        )
+
+    controls = {
+        "channel": ipywidgets.IntSlider(value=5, min=0, max=C - 1),
+        "size": ipywidgets.IntSlider(value=5, min=1, max=9),
+        "convention": ipywidgets.Dropdown(options=list(paper.CONVENTIONS)),
+    }
+    presets = {
+        "the paper's": {"channel": 5, "size": 5, "convention": "paper"},
+        "first channel": {"channel": 0, "size": 5, "convention": "paper"},
+        "even, PyTorch": {"channel": 5, "size": 4, "convention": "pytorch"},
+        "even, ONNX": {"channel": 5, "size": 4, "convention": "onnx"},
+    }
+    return Demo(compute, draw, controls, presets, name="channel window", height=2.9)
+
+
+def filters_over_time(name: str = probes.REAL_RUN, steps_per_epoch: int = 147) -> Demo:
+    """Chapter 10: the 96 filters of the first layer, from noise to the end of a run."""
+    steps, pictures = probes.filter_moments(name)  # (M,), (M, 96, 11, 11, 3)
+
+    def compute(moment: int) -> dict[str, Any]:
+        return {"step": int(steps[moment]), "filters": pictures[moment].transpose(0, 3, 1, 2)}
+
+    def draw(figure: Figure, data: dict[str, Any]) -> str:
+        figure.clear()
+        plots.filters(data["filters"], columns=24, ax=figure.subplots())
+        contrast = np.abs(data["filters"].astype(float) - 127.5).mean() / 127.5
+        epochs = data["step"] / steps_per_epoch
+        return (
+            f"After {data['step']} steps ({epochs:.1f} epochs). The average weight is "
+            f"{contrast:.0%} of the largest."
+        )
+
+    slider = ipywidgets.IntSlider(value=len(steps) - 1, min=0, max=len(steps) - 1)
+    presets = {"at the start": {"moment": 0}, "at the end": {"moment": len(steps) - 1}}
+    return Demo(compute, draw, {"moment": slider}, presets, name="filters over time", height=2.9)

@@ -1,0 +1,55 @@
+"""What several unit tests share: small image sets and a network that trains in a second."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the tests run side by side
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+CLASSES = ["red", "green", "blue"]
+
+
+@pytest.fixture(scope="session")
+def toy_images():
+    """A maker of image sets that can be learned: the class is the brightest colour."""
+    from alexnet_lib.packing import ImageSet
+
+    def make(count: int = 32, split: str = "train", side: int = 12, seed: int = 0) -> ImageSet:
+        rng = np.random.default_rng([seed, split == "val"])
+        labels = np.arange(count, dtype=np.int64) % len(CLASSES)
+        images = rng.integers(0, 100, (count, side, side, 3)).astype(np.uint8)
+        images[np.arange(count), :, :, labels] += 60
+        return ImageSet(images, labels, list(CLASSES), "toy", split, "made for a test")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_spec():
+    """A small network for crops of 10 x 10 with everything AlexNet has, dropout included."""
+    from alexnet_lib import networks
+    from alexnet_lib.paper import LayerSpec
+
+    lrn = LayerSpec("lrn", "lrn", size=3, alpha=1e-3, beta=0.75, k=2.0, convention="paper")
+    spec = networks.small_network(10, 3, len(CLASSES), (4, 6), lrn=lrn)
+    *stages, last = spec.layers
+    stages = [
+        replace(stage, weight_std=0.02) if stage.kind == "conv" else stage for stage in stages
+    ]
+    dropout = LayerSpec("drop", "dropout", keep=0.5)
+    return replace(spec, layers=(*stages, dropout, replace(last, weight_std=0.05)))
+
+
+@pytest.fixture(scope="session")
+def toy_recipe():
+    from alexnet_lib.paper import Recipe
+
+    return Recipe(
+        "toy", epochs=3, batch_size=8, rate=1e-3, schedule="step", milestones=(0.7,),
+        bias_rate=2.0,
+    )

@@ -1,0 +1,191 @@
+"""The fast LRN: the compiled path gives what the portable one gives, and either can be missing."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from alexnet_lib import kernels
+
+ROOT = Path(__file__).resolve().parents[2]
+compiled = pytest.mark.skipif(
+    kernels.compiled_library() is None, reason="no C compiler here: the portable path serves"
+)
+
+# groups, behind, ahead, c, beta, k
+WINDOWS = [
+    (1, 2, 2, 1e-4, 0.75, 2.0), (2, 2, 2, 0.3, 0.75, 1.0), (4, 2, 1, 0.3, 0.5, 1.0),
+    (1, 0, 0, 0.3, 1.6, 0.1), (2, 50, 50, 0.01, 0.75, 1.0), (1, 0, 3, 0.3, 0.75, 1.0),
+]
+
+
+def random_maps(*shape: int, seed: int = 0, channels_last: bool = False) -> torch.Tensor:
+    x = 4 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return x.to(memory_format=torch.channels_last) if channels_last else x
+
+
+def in_another_process(code: str, **environment: str) -> str:
+    """Run Python code in a fresh process at the repository's root; returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **environment},
+        capture_output=True, text=True, timeout=250,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@compiled
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_both_paths_give_the_same(window, channels_last):
+    for shape in ((3, 16, 9, 11), (1, 96, 8, 8), (2, 8, 16, 17)):  # 1 to 3 blocks of positions
+        x = random_maps(*shape, channels_last=channels_last).requires_grad_()
+        assert x.numel() >= 4096
+        g = random_maps(*shape, seed=1)
+        y = kernels.lrn(x, *window)
+        y.backward(g)
+        wide, g_wide = x.detach().double(), g.double()
+        expected = kernels.lrn_portable(wide, *window)
+        torch.testing.assert_close(y.double(), expected, rtol=2e-5, atol=1e-6)
+        slope = kernels._portable_backward(g_wide, wide, *window)
+        torch.testing.assert_close(x.grad.double(), slope, rtol=2e-4, atol=2e-4)
+        portable = kernels.lrn_portable(x.detach(), *window)
+        torch.testing.assert_close(y, portable, rtol=2e-5, atol=1e-6)
+        assert y.stride() == portable.stride() == x.stride() == x.grad.stride()
+
+
+@compiled
+@pytest.mark.parametrize("shape", [(600, 16), (30, 8, 40), (2, 8, 4, 9, 11)])
+def test_both_paths_give_the_same_in_any_number_of_dimensions(shape):
+    x = random_maps(*shape)
+    y = kernels.lrn(x, 2, 2, 2, 0.3, 0.75, 1.0)
+    torch.testing.assert_close(y, kernels.lrn_portable(x, 2, 2, 2, 0.3, 0.75, 1.0))
+
+
+@compiled
+def test_threads_change_nothing():
+    x, g = random_maps(5, 16, 9, 11), random_maps(5, 16, 9, 11, seed=1)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 8):
+            torch.set_num_threads(threads)
+            one = x.clone().requires_grad_()
+            y = kernels.lrn(one, 2, 2, 2, 0.3, 0.75, 1.0)
+            y.backward(g)
+            results.append((y.detach(), one.grad))
+    finally:
+        torch.set_num_threads(before)
+    for y, slope in results[1:]:
+        assert torch.equal(y, results[0][0])
+        assert torch.equal(slope, results[0][1])
+
+
+def _forked(maps: torch.Tensor, answers) -> None:
+    answers.put(kernels.lrn(maps, 1, 2, 2, 0.3, 0.75, 1.0).sum().item())
+
+
+@compiled
+@pytest.mark.skipif(sys.platform != "linux", reason="processes aren't forked here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_has_its_own_threads():
+    x, before = random_maps(2, 16, 12, 11), torch.get_num_threads()
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    try:
+        torch.set_num_threads(2)
+        expected = kernels.lrn(x, 1, 2, 2, 0.3, 0.75, 1.0).sum().item()  # starts the threads
+        child = context.Process(target=_forked, args=(x, answers))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0, "the child waits for threads that the fork left behind"
+        assert answers.get() == pytest.approx(expected, rel=1e-5)
+    finally:
+        torch.set_num_threads(before)
+        if child.is_alive():
+            child.kill()
+
+
+CODE = """
+import torch
+from alexnet_lib import kernels, ops
+x = (torch.arange(6000.) % 17 - 8).reshape(2, 10, 300).requires_grad_()
+y = ops.local_response_norm(x, 5, 0.3, 0.75, 2.0)
+y.sum().backward()
+print(kernels.compiled_library() is None, f"{y.abs().sum().item():.2f} {x.grad.sum().item():.2f}")
+"""
+
+
+def test_without_a_compiler_the_portable_path_serves():
+    x = (torch.arange(6000.0) % 17 - 8).reshape(2, 10, 300).requires_grad_()
+    window = (1, 2, 2, 0.3, 0.75, 2.0)
+    y = kernels.lrn_portable(x.detach().double(), *window)
+    slope = kernels._portable_backward(torch.ones_like(y), x.detach().double(), *window)
+    expected = f"{y.abs().sum().item():.2f} {slope.sum().item():.2f}"
+    asked = in_another_process(CODE, ALEXNET_KERNELS="portable")
+    assert asked == f"True {expected}"
+
+
+def fresh_library(monkeypatch, tmp_path, **environment: str):
+    """Build and load the library as a first call does, with its cache in tmp_path."""
+    monkeypatch.setenv("ALEXNET_KERNEL_CACHE", str(tmp_path))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return kernels.compiled_library.__wrapped__()
+
+
+def test_no_compiler_no_library(monkeypatch, tmp_path):
+    assert fresh_library(monkeypatch, tmp_path, CC=str(tmp_path / "no-such-compiler")) is None
+    assert fresh_library(monkeypatch, tmp_path, CC=sys.executable) is None  # it fails to compile
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert fresh_library(monkeypatch, tmp_path) is None
+
+
+@compiled
+def test_the_library_is_built_once(monkeypatch, tmp_path):
+    assert fresh_library(monkeypatch, tmp_path) is not None
+    (built,) = (tmp_path / "alexnet_lib").iterdir()
+    written = built.stat().st_mtime_ns
+    assert fresh_library(monkeypatch, tmp_path) is not None
+    assert built.stat().st_mtime_ns == written
+
+
+@compiled
+def test_a_broken_library_or_cache_is_done_without(monkeypatch, tmp_path):
+    assert fresh_library(monkeypatch, tmp_path) is not None
+    (built,) = (tmp_path / "alexnet_lib").iterdir()
+    copy = tmp_path / "other" / "alexnet_lib" / built.name
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"not a library")
+    assert fresh_library(monkeypatch, tmp_path / "other") is None
+    (tmp_path / "file").write_text("no folder")
+    assert fresh_library(monkeypatch, tmp_path / "file") is None
+
+
+def make(layout: str) -> torch.Tensor:
+    x = random_maps(2, 8, 20, 13)
+    return {
+        "contiguous": x, "channels_last": x.to(memory_format=torch.channels_last),
+        "permuted": random_maps(20, 8, 13, 2).permute(3, 1, 0, 2),
+        "half": x.half(),
+    }[layout]
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "permuted", "half"])
+def test_torch_s_own_check_of_custom_operators(layout):
+    x = make(layout).requires_grad_()
+    torch.library.opcheck(kernels.lrn, (x, 2, 2, 1, 0.3, 0.75, 1.0))
+
+
+def test_a_second_derivative_is_refused_not_wrong():
+    x = random_maps(2, 8).double().requires_grad_()
+    y = kernels.lrn(x, 1, 2, 2, 0.3, 0.75, 1.0)
+    (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(slope.sum(), x)
