@@ -78,6 +78,9 @@ def _train(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads)
     recipe = training.recipe_of(options.recipe)
     spec = networks.network(options.variant)
+    training.choose_device(options.device)
+    if not options.resume:
+        training.check_folder(options.out)
     size = options.size or max(256 if spec.input_size > 200 else 0, spec.input_size)
     train = datasets.load(options.data, "train", size=size, limit=options.limit)
     val = datasets.load(options.data, "val", size=size, limit=options.limit)
@@ -90,7 +93,7 @@ def _train(options: argparse.Namespace) -> int:
         if first[0] is None:
             first[0] = len(run.losses) - 1
         if run.step == 1 or run.step % 20 == 0:
-            rate = (len(run.losses) - first[0]) * (options.batch_size or recipe.batch_size)
+            rate = (len(run.losses) - first[0]) * run.about["batch_size"]
             print(
                 f"epoch {run.epoch + 1} step {run.step} loss {run.losses[-1]:.3f} "
                 f"{rate / (time.monotonic() - started):.1f} images/s", flush=True,

@@ -6,6 +6,7 @@ sees the same images in the same order, so that differences mean more than eithe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -103,24 +104,25 @@ def compare_arms(
     """Train every arm at its rate once a seed.
 
     Returns arms: name -> rate, runs (one a seed, see `train_arm`, with `lrn_factor` from
-    `lrn_factors`), final_test_error_mean and _std; and differences: name -> each, mean and std of
-    that arm's final test error minus the first arm's, seed by seed.
+    `lrn_factors`), final_test_error_mean and _std; and differences: "B minus A" -> each, mean and
+    std of the difference between two arms' final test errors, seed by seed.
     """
     results: dict[str, Any] = {}
+    final: dict[str, np.ndarray] = {}
     for arm, spec in arms.items():
         runs = []
         for seed in seeds:
             say(f"{arm}, seed {seed}")
             run, net = train_arm(spec, rates[arm], seed, epochs, train, test)
             runs.append(run | {"lrn_factor": lrn_factors(net, test)})
-        final = [run["test_error"][-1] for run in runs]
-        results[arm] = {"rate": rates[arm], "runs": runs, **spread("final_test_error", final)}
-    first, *others = results
-    base = np.array([run["test_error"][-1] for run in results[first]["runs"]])
+        final[arm] = np.array([run["test_error"][-1] for run in runs])
+        measured = spread("final_test_error", final[arm])
+        results[arm] = {"rate": rates[arm], "runs": runs, **measured}
     differences = {}
-    for arm in others:
-        each = np.array([run["test_error"][-1] for run in results[arm]["runs"]]) - base
-        differences[arm] = {"each": each.round(4).tolist(), **spread("difference", each)}
+    for one, other in itertools.combinations(arms, 2):
+        each = final[other] - final[one]
+        measured = {"each": each.round(4).tolist(), **spread("difference", each)}
+        differences[f"{other} minus {one}"] = measured
     return {"arms": results, "differences": differences}
 
 

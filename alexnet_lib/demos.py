@@ -19,6 +19,7 @@ from typing import Any
 
 import anywidget
 import ipywidgets
+import traitlets
 from IPython.display import display
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -79,11 +80,13 @@ class DemoManners(anywidget.AnyWidget):
     """Give a demo's page what ipywidgets leaves out; it has no looks of its own.
 
     It names sliders and the picture for screen readers, lets the summary be read out, keeps
-    JupyterLab's shortcuts away from focused controls, and brings the style sheet along.
+    JupyterLab's shortcuts away from focused controls, and brings the style sheet along. alt: what
+    the picture shows, where that isn't the demo's sentence.
     """
 
     _esm = read_script("manners.js")
     _css = palette.css_variables() + read_script("demo.css")
+    alt = traitlets.Unicode().tag(sync=True)
 
 
 class Painter:

@@ -9,6 +9,7 @@ without a network.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -16,7 +17,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 __all__ = [
     "LAB_SETTINGS",
@@ -99,6 +106,14 @@ def set_up(venv: Path, lock: Path = LOCK, root: Path = ROOT) -> bool:
     """
     if is_ready(venv, lock):
         return False
+    with _alone(lock):
+        if is_ready(venv, lock):  # another call made it while this one waited
+            return False
+        _install(venv, lock, root)
+    return True
+
+
+def _install(venv: Path, lock: Path, root: Path) -> None:
     unfinished = venv / _UNFINISHED
     if unfinished.exists() or not _works(python_of(venv)):
         _create(venv)
@@ -115,7 +130,20 @@ def set_up(venv: Path, lock: Path = LOCK, root: Path = ROOT) -> bool:
     prepare(*map(Path, json.loads(places)), root=root)
     unfinished.unlink()
     _write(venv / _STAMP, _fingerprint(lock))
-    return True
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Let one set-up at a time work, where the system can lock a file; it ends with the process."""
+    with lock.open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another set-up is going on; waiting until it is done.", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except (AttributeError, OSError):
+            pass  # Windows, or a file system without locks
+        yield
 
 
 def prepare(prefix: Path, site_packages: Path, root: Path = ROOT) -> None:

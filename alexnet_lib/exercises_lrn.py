@@ -313,7 +313,7 @@ LRN = Exercise(
         lambda x, n, k, alpha, beta: bool((x < 0).any()):
             "It fails only where x holds negative numbers.",
     },
-    forbidden=("local_response_norm", "LocalResponseNorm", "local_response_norm_loops", "lrn"),
+    forbidden=("local_response_norm", "LocalResponseNorm", "local_response_norm_loops"),
 )  # fmt: skip
 
 

@@ -149,7 +149,7 @@ class LRNLab(Lab):
             outputs = self.outputs
         except ValueError as error:
             return str(error)
-        i = self.channel
+        i = min(self.channel, len(outputs) - 1)
         value, output = plots.number(self.values[i]), plots.number(outputs[i])
         said = f"the {value} in channel {i} becomes {output}"
         beside = [outputs[j] for j in (i - 1, i + 1) if 0 <= j < len(outputs)]
@@ -164,9 +164,11 @@ class LRNLab(Lab):
             outputs = self.outputs
             behind, ahead = ops.window(self.convention, self.size)
         except ValueError:
-            outputs, behind, ahead = [float("nan")] * len(self.values), 0, 0
-        window = (max(0, self.channel - behind), min(len(outputs) - 1, self.channel + ahead))
-        return plots.before_after(self.values, outputs, highlight=self.channel, window=window)[0]
+            outputs, behind, ahead = [0.0] * len(self.values), 0, 0  # the sentence says why
+        last = len(outputs) - 1
+        i = min(self.channel, last)
+        window = (max(0, i - behind), min(last, i + ahead))
+        return plots.before_after(self.values, outputs, highlight=i, window=window)[0]
 
 
 class ConventionsLab(Lab):
@@ -239,7 +241,7 @@ class ConventionsLab(Lab):
     def picture(self) -> Axes:
         """Return eight small rows of bars."""
         figure, axes = plots.figure(3.2, rows=2, columns=4)
-        nothing = [float("nan")] * len(self.values)
+        nothing = [0.0] * len(self.values)
         for ax, (name, row) in zip(axes.flat, self.all_outputs().items(), strict=True):
             heights = nothing if row is None else row
             plots.bars(heights, highlight=self.channel, numbers=False, ax=ax)

@@ -7,53 +7,16 @@ another folder. Chapters write `widgets.predict` and `widgets.recall`.
 from __future__ import annotations
 
 import html
-import json
-import os
-import tempfile
-import threading
 from collections.abc import Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
-from . import plots
+from . import learner, plots
 from .demos import DemoManners, sentence_html
 
 __all__ = ["Prediction", "predict", "recall"]
-
-_lock = threading.Lock()
-
-
-def _file() -> Path:
-    named = os.environ.get("ALEXNET_LEARNER")
-    folder = Path(named) if named else Path(__file__).resolve().parents[1] / "learner"
-    return folder / "predictions.json"
-
-
-def _read() -> dict[str, Any]:
-    """Return every prediction by key; a file that can't be read counts as none."""
-    try:
-        found = json.loads(_file().read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write(key: str, value: Any) -> None:
-    """Keep a prediction: the file is replaced whole, an unreadable one set aside."""
-    with _lock:
-        file, predictions = _file(), _read()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not predictions and file.exists() and file.read_text("utf-8", "replace").strip() != "{}":
-            os.replace(file, file.with_suffix(".unreadable.json"))
-        predictions[key] = value
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".predictions-")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(predictions, stream, indent=1, ensure_ascii=False)
-        os.replace(temporary, file)
-
 
 def _shown(value: Any) -> str:
     return plots.number(value) if isinstance(value, Real) else str(value)
@@ -90,7 +53,7 @@ class Prediction(ipywidgets.VBox):
     @property
     def answer(self) -> Any:
         """What the learner committed to, or None."""
-        return _read().get(self._key)
+        return learner.read("predictions").get(self._key)
 
     def commit(self, value: Any = None) -> None:
         """Keep `value`, or what the field holds, as the learner's prediction."""
@@ -105,7 +68,7 @@ class Prediction(ipywidgets.VBox):
             self._say("Choose one first: a guess costs nothing, and you'll remember the answer.")
             return
         try:
-            _write(self._key, value)
+            learner.change("predictions", lambda kept: kept.update({self._key: value}))
         except OSError as error:
             self._say(f"Your answer is {_shown(value)}, but it could not be kept: {error}.")
             return
@@ -123,6 +86,11 @@ class Prediction(ipywidgets.VBox):
         choices = " / ".join(self._choices) if self._choices else "a number"
         kept = "not answered yet" if self.answer is None else f"you said: {_shown(self.answer)}"
         return f"Predict: {self._question} [{choices}] {kept}"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Return widget and text, the text in full."""
+        bundle = super()._repr_mimebundle_(**options)
+        return {**(bundle[0] if isinstance(bundle, tuple) else bundle), "text/plain": repr(self)}
 
 
 def predict(
@@ -144,7 +112,7 @@ def recall(key: str, truth: str | float, why: str = "") -> None:
 
     truth: the choice that is right, or the number. why: one sentence more, printed at the end.
     """
-    said = _read().get(key)
+    said = learner.read("predictions").get(key)
     answer = _shown(truth)
     if said is None:
         line = f"You made no prediction here, and that's fine. The answer: {answer}."

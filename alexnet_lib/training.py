@@ -23,7 +23,7 @@ from .packing import ImageSet
 from .paper import RECIPES, Recipe, unknown_name
 from .runs import ADVICE, FilterMoments, Run, write_log
 
-__all__ = ["Run", "check_fit", "choose_device", "evaluate", "fit", "recipe_of"]
+__all__ = ["Run", "check_fit", "check_folder", "choose_device", "evaluate", "fit", "recipe_of"]
 
 CHECKPOINT_SECONDS = 600  # a stop without warning costs at most this much work
 
@@ -82,6 +82,14 @@ def check_fit(model: Net, images: ImageSet, classes: list[str] | None = None) ->
         raise ValueError(
             f"the network takes {side} x {side} pixels, the images have {H} x {W}; load them with "
             f"size={side} or more."
+        )
+
+
+def check_folder(out: str | Path | None) -> None:
+    """Raise FileExistsError if `out` holds a run already; None is no folder."""
+    if out is not None and checkpoints.find(out).exists():
+        raise FileExistsError(
+            f"{out} already holds a run; go on with it by --resume, or choose another --out."
         )
 
 
@@ -234,10 +242,7 @@ def fit(
         run.total_epochs = run.total_epochs if epochs is None else epochs
         vars(plan).update(kept["schedule"])
     else:
-        if out is not None and checkpoints.find(out).exists():
-            raise FileExistsError(
-                f"{out} already holds a run; go on with it by --resume, or choose another --out."
-            )
+        check_folder(out)
         run = Run(out, recipe, recipe.epochs if epochs is None else epochs, seed)
         statistics = _statistics(train, recipe)
         if initialize:

@@ -109,7 +109,7 @@ function render({ model, el }) {
   });
   const scale = choice({
     label: "bars up to",
-    options: [10, 100, 1000].map((top) => [top, String(top)]),
+    options: [...new Set([10, 100, 1000, model.get("maximum")])].map((top) => [top, String(top)]),
     changed: (text) => {
       const { values, maximum } = state.get();
       const maximumNow = Number(text);

@@ -3,7 +3,7 @@
 
 const FOCUSABLE = "input, select, button, [role=slider], [contenteditable], [tabindex]";
 
-export function nameControls(root) {
+export function nameControls(root, alt = "") {
   for (const control of root.querySelectorAll(FOCUSABLE)) {
     control.setAttribute("data-lm-suppress-shortcuts", "true");
   }
@@ -17,8 +17,8 @@ export function nameControls(root) {
     group.setAttribute("role", "radiogroup");
     group.setAttribute("aria-label", question(root));
   }
-  const sentence = root.querySelector(".alexnet-summary")?.textContent.trim() ?? "";
-  for (const picture of root.querySelectorAll("img")) picture.alt = sentence;
+  const shown = alt || (root.querySelector(".alexnet-summary")?.textContent.trim() ?? "");
+  for (const picture of root.querySelectorAll("img")) picture.alt = shown;
 }
 
 function question(root) {
@@ -40,7 +40,7 @@ function onceInPage(node, found) {
   else requestAnimationFrame(() => onceInPage(node, found));
 }
 
-function render({ el }) {
+function render({ model, el }) {
   el.style.display = "none";
   const observers = [];
   const watch = (node, change) => {
@@ -56,7 +56,9 @@ function render({ el }) {
   onceInPage(el, () => {
     const root = el.closest(".alexnet-card");
     if (!root) return;
-    watch(root, () => nameControls(root));
+    const name = () => nameControls(root, model.get("alt"));
+    model.on("change:alt", name);
+    watch(root, name);
     const notebook = root.closest(".jp-Notebook");
     if (notebook) watch(notebook, nameFigures);
   });

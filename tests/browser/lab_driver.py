@@ -115,7 +115,7 @@ class LabServer:
             command, cwd=self.work, env=environment, stdout=self.log, stderr=subprocess.STDOUT
         )
         try:
-            self._wait(seconds=60)
+            self._wait(seconds=120)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -291,11 +291,12 @@ class NotebookPage:
         self.foreign: list[str] = []  # requests that leave this machine
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.on("request", self._note_request)
-        self.page.goto(f"{server.url}/doc/tree/chapters/{name}?reset&token={server.token}")
+        address = f"{server.url}/doc/tree/chapters/{name}?reset&token={server.token}"
+        self.page.goto(address, timeout=120_000)  # a busy machine may need a minute
         self.page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
             "?.connectionStatus === 'connected'",
-            timeout=60_000,
+            timeout=120_000,
         )
         self.page.evaluate(
             """() => {
@@ -327,7 +328,7 @@ class NotebookPage:
         self.page.wait_for_function(
             "() => ![...document.querySelectorAll('.jp-OutputArea-output')]"
             ".some(e => e.textContent.trim() === 'Loading widget...')",
-            timeout=30_000,
+            timeout=120_000,
         )
         self.page.wait_for_timeout(500)
         return taken

@@ -56,7 +56,7 @@ CASES = {  # the demo, what to look at, what to focus, which one of these, the k
 }
 
 # From the key's event to the start of the animation frame that paints the new picture. A lab draws
-# inside a frame; an image is painted by the first frame after it has been decoded.
+# inside a frame; an image is painted by the first frame that finds it loaded.
 WATCH = """([root, picture, handle, number]) => {
   const demo = document.querySelectorAll('.alexnet-demo')[root];
   const target = demo.querySelector(picture);
@@ -69,10 +69,10 @@ WATCH = """([root, picture, handle, number]) => {
     if (begin !== null) latencies.push(performance.now() - begin);
     begin = null;
   };
-  new MutationObserver(async () => {
-    if (target.tagName !== 'IMG') return done();
-    await target.decode();
-    requestAnimationFrame(done);
+  const painted = () => target.complete ? done() : requestAnimationFrame(painted);
+  new MutationObserver(() => {
+    if (target.tagName === 'IMG') requestAnimationFrame(painted);
+    else done();
   }).observe(target, {
     subtree: true, childList: true, characterData: true, attributes: true,
     attributeFilter: ['src', 'y', 'height'],

@@ -12,7 +12,7 @@ from lab_driver import ROOT, Demo, NotebookPage
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
 NOTEBOOKS = sorted(path.name for path in (ROOT / "chapters").glob("*.ipynb"))
@@ -71,7 +71,7 @@ def check_demo(demo: Demo, name: str) -> None:
 
 def check_page(page: NotebookPage) -> None:
     """Run a notebook and check all it shows."""
-    page.run_all(seconds=400)
+    page.run_all(seconds=900)
     assert page.errors() == []
     for number, demo in enumerate(page.demos(), start=1):
         check_demo(demo, f"{page.name} demo {number}")

@@ -10,7 +10,7 @@ from test_chapters import check_demo, check_page
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.xdist_group("browser"),
 ]
 

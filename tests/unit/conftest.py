@@ -53,3 +53,25 @@ def toy_recipe():
         "toy", epochs=3, batch_size=8, rate=1e-3, schedule="step", milestones=(0.7,),
         bias_rate=2.0,
     )
+
+
+@pytest.fixture(scope="session")
+def fit(toy_images, toy_spec, toy_recipe):
+    """fit(out, ...) trains the toy network, as the toy recipe says where nothing else is given."""
+    from alexnet_lib import models, training
+
+    train, val = toy_images(32), toy_images(12, "val")
+
+    def run(out=None, recipe=toy_recipe, spec=toy_spec, train=train, val=val, **options):
+        model = models.build(spec, seed=77)  # fit initializes it anew, unless it resumes
+        return model, training.fit(model, train, val, recipe, out=out, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def whole(fit, tmp_path_factory):
+    """A run that nobody stopped: its model, its state and its folder."""
+    out = tmp_path_factory.mktemp("whole")
+    model, run = fit(out, filter_moments=6)
+    return model, run, out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import math
 import threading
@@ -169,6 +170,17 @@ def test_check_never_raises(name, answer, verdict):
 @pytest.mark.parametrize("name", NAMES)
 def test_check_survives_an_answer_that_breaks_whatever_touches_it(name, verdict):
     assert verdict(name, Nasty()).startswith(f"✗ {name}: ")
+
+
+def test_interrupting_the_kernel_stops_the_check(verdict):
+    def answer(n, k, s, p):
+        _thread.interrupt_main()
+        while True:
+            n += 1
+
+    running = threading.active_count()
+    assert verdict("output_size", answer) == "○ output_size: you stopped the check.\n"
+    assert threading.active_count() == running
 
 
 def test_unknown_names_are_told_the_nearest(capsys):

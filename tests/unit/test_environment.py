@@ -8,7 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 
 import pytest
@@ -118,19 +121,35 @@ def test_read_lock_gives_names_versions_and_markers(tmp_path):
 
 @pytest.fixture
 def small_lock(tmp_path, monkeypatch):
-    """A lock that needs no network: it asks for the pip that a new environment has anyway."""
-    import ensurepip
-
+    """A lock that needs no network: it asks for the pip that is there anyway."""
     lock = tmp_path / "requirements.lock"
-    lock.write_text(f"pip=={ensurepip.version()}\n")
+    lock.write_text(f"pip=={metadata.version('pip')}\n")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     return lock
 
 
-@pytest.mark.timeout(300)
-def test_set_up_once_then_at_once_and_after_a_failure_anew(tmp_path, small_lock, monkeypatch):
+@pytest.fixture
+def quick_venv(monkeypatch):
+    """Make virtual environments with a copy of this one's pip: ensurepip takes many seconds."""
+
+    def create(venv):
+        command = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)]
+        subprocess.run(command, check=True)
+        site = venv / os.path.relpath(sysconfig.get_path("purelib"), sys.prefix)
+        for file in metadata.files("pip"):
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                (site / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file.locate(), site / file)
+
+    monkeypatch.setattr(environment, "_create", create)
+
+
+@pytest.mark.timeout(900)
+def test_set_up_once_then_at_once_and_after_a_failure_anew(
+    tmp_path, small_lock, quick_venv, monkeypatch
+):
     venv = tmp_path / "clone with spaces" / ".venv"
     python = environment.python_of(venv)
     assert environment.set_up(venv, small_lock)
@@ -144,11 +163,6 @@ def test_set_up_once_then_at_once_and_after_a_failure_anew(tmp_path, small_lock,
     assert os.path.samefile(run.stdout.splitlines()[0], ROOT / "alexnet_lib" / "__init__.py")
     overrides = venv / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
     assert json.loads(overrides.read_text()) == environment.LAB_SETTINGS
-
-    # an environment as it was when new: to make another takes seconds
-    new = tmp_path / "new"
-    shutil.copytree(venv, new, symlinks=True)
-    (new / ".complete").unlink()
 
     # a second call starts no process at all
     with monkeypatch.context() as patch:
@@ -166,9 +180,6 @@ def test_set_up_once_then_at_once_and_after_a_failure_anew(tmp_path, small_lock,
 
     # what broke off may be half there: it is thrown away
     (venv / "left-over").touch()
-    monkeypatch.setattr(
-        environment, "_create", lambda v: shutil.rmtree(v) or shutil.copytree(new, v, symlinks=True)
-    )
     assert environment.set_up(venv, small_lock)
     assert environment.is_ready(venv, small_lock)
     assert not (venv / "left-over").exists()
@@ -176,6 +187,34 @@ def test_set_up_once_then_at_once_and_after_a_failure_anew(tmp_path, small_lock,
     # without its interpreter it is no longer ready
     python.unlink()
     assert not environment.is_ready(venv, small_lock)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such locks")
+def test_two_calls_at_once_install_once(tmp_path, small_lock, monkeypatch, capfd):
+    installs = []
+
+    def install(venv, lock, root):
+        installs.append(venv)
+        time.sleep(0.5)
+        environment.python_of(venv).parent.mkdir(parents=True)
+        environment.python_of(venv).touch()
+        (venv / ".complete").write_text(environment._fingerprint(lock))
+
+    monkeypatch.setattr(environment, "_install", install)
+    with ThreadPoolExecutor(2) as pool:
+        results = pool.map(environment.set_up, [tmp_path / "v"] * 2, [small_lock] * 2)
+    assert sorted(results) == [False, True]
+    assert len(installs) == 1
+    assert "Another set-up is going on" in capfd.readouterr().out
+
+
+def test_an_interrupted_call_says_so(monkeypatch, capsys, tmp_path):
+    def interrupted(venv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(environment, "set_up", interrupted)
+    assert environment.main(["--venv", str(tmp_path / "v")]) == 130
+    assert "again" in capsys.readouterr().err
 
 
 def test_settings_of_the_user_are_kept(tmp_path):

@@ -48,7 +48,7 @@ def test_means_and_differences_are_those_of_the_runs(few):
     without, with_lrn = (
         np.array([run["test_error"][-1] for run in result["arms"][arm]["runs"]]) for arm in arms()
     )
-    difference = result["differences"]["with LRN"]
+    difference = result["differences"]["with LRN minus without LRN"]
     np.testing.assert_allclose(difference["each"], with_lrn - without, atol=1e-4)
     assert difference["difference_mean"] == pytest.approx((with_lrn - without).mean(), abs=1e-4)
     assert difference["difference_std"] == pytest.approx(
@@ -172,7 +172,7 @@ def test_small_runs_are_quick_and_leave_no_record(tmp_path, monkeypatch):
     assert record["small"] and record["seeds"] == [0] and record["epochs"] == 2
     errors = [arm["runs"][0]["test_error"][-1] for arm in record["arms"].values()]
     assert all(error < 0.75 for error in errors), "it learns: chance is .9"
-    assert "1 seed." in experiments.summary(record)
+    assert "1 seed:" in experiments.summary(record)
     assert not list(tmp_path.iterdir())
 
 
@@ -216,10 +216,13 @@ def test_shipped_lrn_record_adds_up():
         assert arm["rate"] == record["search"]["best"][name]
         final[name] = np.array([run["test_error"][-1] for run in arm["runs"]])
         assert arm["final_test_error_mean"] == pytest.approx(final[name].mean(), abs=1e-4)
-    gap = (final["with LRN"] - final["without LRN"]).mean()
-    difference = record["differences"]["with LRN"]
-    assert difference["difference_mean"] == pytest.approx(gap, abs=1e-4)
-    assert f"{100 * difference['difference_mean']:+.2f} points" in experiments.summary(record)
+    for arm in ("without LRN", "rescaled only"):
+        gap = (final["with LRN"] - final[arm]).mean()
+        difference = record["differences"][f"with LRN minus {arm}"]
+        assert difference["difference_mean"] == pytest.approx(gap, abs=1e-4)
+        assert f"{100 * difference['difference_mean']:+.2f} points" in experiments.summary(record)
+    for run in record["arms"]["rescaled only"]["runs"]:
+        assert run["lrn_factor"]["lrn1"] == pytest.approx([2**-0.75] * 3, abs=1e-4)
 
 
 def test_shipped_initialization_record_covers_photos():

@@ -1,44 +1,21 @@
-"""Training and evaluation: resumable to the bit, recorded as it was, clear when it can't go on."""
+"""Training and evaluation: what a run measures, keeps and follows."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
-import signal
-import threading
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet_lib import augment, batches, checkpoints, models, networks, optim, paper, training
+from alexnet_lib import augment, batches, checkpoints, models, networks, optim, training
 from alexnet_lib.packing import ImageSet
 
 STEPS, EPOCHS = 4, 3  # of toy_recipe on 32 images
 MOMENTS = 6
-
-
-@pytest.fixture(scope="module")
-def fit(toy_images, toy_spec, toy_recipe):
-    """fit(out, ...) trains the toy network, as the toy recipe says where nothing else is given."""
-    train, val = toy_images(32), toy_images(12, "val")
-
-    def run(out=None, recipe=toy_recipe, spec=toy_spec, train=train, val=val, **options):
-        model = models.build(spec, seed=77)  # fit initializes it anew, unless it resumes
-        return model, training.fit(model, train, val, recipe, out=out, **options)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def whole(fit, tmp_path_factory):
-    """A run that nobody stopped: its model, its state and its folder."""
-    out = tmp_path_factory.mktemp("whole")
-    model, run = fit(out, filter_moments=MOMENTS)
-    return model, run, out
 
 
 def weights(model: models.Net) -> list[torch.Tensor]:
@@ -49,170 +26,8 @@ def same(model: models.Net, other: models.Net) -> bool:
     return all(torch.equal(p, q) for p, q in zip(weights(model), weights(other), strict=True))
 
 
-def timeless(rows: list[dict]) -> list[dict]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
-
 def stop_after(steps: int):
     return lambda run: len(run.losses) >= steps
-
-
-# ---------------------------------------------------------------- stop and go on
-
-@pytest.mark.parametrize("stops", [[1], [3], [4], [5], [8], [11], [12], [2, 3, 9]], ids=str)
-def test_a_stopped_run_goes_on_as_if_it_never_had(fit, whole, tmp_path, stops):
-    model, run = fit(tmp_path, filter_moments=MOMENTS, on_step=stop_after(stops[0]))
-    for stop in [*stops[1:], None]:
-        assert run.status == "stopped"
-        assert len(run.losses) == (stops[0] if stop is stops[1:] else len(run.losses))
-        torch.manual_seed(0), np.random.seed(0)
-        on_step = None if stop is None else stop_after(stop)
-        model, run = fit(tmp_path, resume=True, on_step=on_step, seed=123)
-    expected_model, expected, out = whole
-    assert same(model, expected_model)
-    assert run.losses == expected.losses
-    assert timeless(run.epochs) == timeless(expected.epochs)
-    assert (run.status, run.epoch, run.seed) == ("finished", EPOCHS, 0)
-    ours, theirs = (np.load(folder / "conv1_moments.npz") for folder in (tmp_path, out))
-    assert ours["steps"].tolist() == theirs["steps"].tolist()
-    assert (ours["filters"] == theirs["filters"]).all()
-
-
-def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(fit, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)  # one after every step
-
-    def die(run):
-        if len(run.losses) == 7:
-            raise RuntimeError("the power went out")
-
-    with pytest.raises(RuntimeError):
-        fit(tmp_path, on_step=die)
-    record = json.loads((tmp_path / "record.json").read_text())
-    assert (record["status"], len(record["losses"])) == ("running", 6)
-    model, run = fit(tmp_path, resume=True)
-    assert same(model, whole[0])
-    assert run.losses == whole[1].losses
-
-
-@pytest.mark.parametrize("schedule", ["plateau", "cosine"])
-def test_other_recipes_go_on_as_well(fit, toy_recipe, tmp_path, schedule):
-    recipe = replace(
-        toy_recipe, schedule=schedule, patience=1, warmup=0.2, nesterov=True, label_smoothing=0.1,
-        initialization="he", rate=1e-4,
-    )
-    whole, expected = fit(tmp_path / "whole", recipe)
-    fit(tmp_path / "parts", recipe, on_step=stop_after(6))
-    model, run = fit(tmp_path / "parts", recipe, resume=True)
-    assert same(model, whole)
-    assert timeless(run.epochs) == timeless(expected.epochs)
-
-
-def test_a_run_of_the_first_format_goes_on(fit, whole, tmp_path, toy_spec, monkeypatch):
-    monkeypatch.setitem(networks.VARIANTS, "small", lambda num_classes: toy_spec)
-    model, _ = fit(tmp_path, on_step=stop_after(6))
-    state = checkpoints.load(tmp_path)
-    names = [name for name, _ in model.named_parameters()]
-    order = sorted(names, key=lambda name: name.endswith("bias"))
-    velocity = state.pop("velocity")
-    state["run"]["losses"] = state["run"]["losses"].tolist()
-    state["model"] = model.state_dict()  # in its own order, as torch.save kept it
-    for name in ("batch_size", "train_images", "filter_moments"):
-        del state[name]
-    state |= {
-        "format": 1, "network": {"kind": "small", "num_classes": 3},
-        "optimizer": {"state": {i: {"velocity": velocity[n]} for i, n in enumerate(order)}},
-    }
-    (tmp_path / checkpoints.NAME).unlink()
-    torch.save(state, tmp_path / "checkpoint.pt")
-    model, run = fit(tmp_path, resume=True)
-    assert same(model, whole[0])
-    assert run.losses == whole[1].losses
-
-
-def test_the_same_seed_gives_the_same_run_and_another_another(fit, whole):
-    model, run = fit()
-    assert same(model, whole[0])
-    assert run.losses == whole[1].losses
-    assert fit(seed=1)[1].losses != run.losses
-
-
-def test_resuming_takes_the_run_s_own_length_and_batch_size(fit, tmp_path):
-    fit(tmp_path, epochs=2, batch_size=16, on_step=stop_after(1))
-    _, run = fit(tmp_path, resume=True)
-    assert (run.total_epochs, len(run.losses), run.about["batch_size"]) == (2, 4, 16)
-    _, run = fit(tmp_path, resume=True, epochs=4)  # a finished run may be made longer
-    assert (len(run.epochs), len(run.losses), run.status) == (4, 8, "finished")
-
-
-# ---------------------------------------------------------------- Ctrl-C
-
-def test_ctrl_c_keeps_a_checkpoint(fit, whole, tmp_path):
-    def press(run):
-        if len(run.losses) == 5:
-            raise KeyboardInterrupt
-
-    model, run = fit(tmp_path, on_step=press)
-    assert (run.status, run.epoch, run.step) == ("stopped", 1, 1)
-    assert json.loads((tmp_path / "record.json").read_text())["status"] == "stopped"
-    model, run = fit(tmp_path, resume=True)
-    assert same(model, whole[0])
-    assert run.losses == whole[1].losses
-
-
-def test_ctrl_c_within_a_step_waits_for_its_end(fit, whole, tmp_path, monkeypatch):
-    step, calls = optim.SGD2012.step, []
-
-    def interrupted(self, closure=None):
-        calls.append(None)
-        if len(calls) == 6:
-            signal.raise_signal(signal.SIGINT)
-        return step(self, closure)
-
-    monkeypatch.setattr(optim.SGD2012, "step", interrupted)
-    before = signal.getsignal(signal.SIGINT)
-    _, run = fit(tmp_path)
-    assert (run.status, len(run.losses)) == ("stopped", 6)
-    assert signal.getsignal(signal.SIGINT) is before
-    monkeypatch.undo()
-    model, run = fit(tmp_path, resume=True)
-    assert same(model, whole[0])
-
-
-def test_ctrl_c_while_evaluating(fit, whole, tmp_path, monkeypatch):
-    def press(*arguments, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "evaluate", press)
-    _, run = fit(tmp_path)
-    assert (run.status, run.epoch, run.step, run.epochs) == ("stopped", 0, STEPS, [])
-    monkeypatch.undo()
-    model, run = fit(tmp_path, resume=True)
-    assert same(model, whole[0])
-    assert timeless(run.epochs) == timeless(whole[1].epochs)
-
-
-def test_ctrl_c_while_saving(fit, whole, tmp_path, monkeypatch):
-    write, calls = checkpoints.save_file, []
-
-    def press(*arguments, **options):
-        calls.append(None)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return write(*arguments, **options)
-
-    monkeypatch.setattr(checkpoints, "save_file", press)
-    _, run = fit(tmp_path)
-    assert (run.status, run.epoch) == ("stopped", 2)
-    model, run = fit(tmp_path, resume=True)
-    assert same(model, whole[0])
-
-
-def test_training_works_off_the_main_thread(fit, whole):
-    results = []
-    thread = threading.Thread(target=lambda: results.append(fit()))
-    thread.start()
-    thread.join()
-    assert same(results[0][0], whole[0])
 
 
 # ---------------------------------------------------------------- what is kept
@@ -439,8 +254,8 @@ def test_evaluation_is_what_numpy_counts(ten_crop):  # G9
     views = []
     for top, left in places:
         crop = images.images[:, top : top + 10, left : left + 10].astype(np.float32)
-        crop -= mean.numpy()[1:11, 1:11]
-        views += [crop, crop[:, :, ::-1]] if ten_crop else [crop]
+        for view in (crop, crop[:, :, ::-1]) if ten_crop else (crop,):
+            views.append(view - mean.numpy()[1:11, 1:11])  # the mean isn't mirrored
     model.eval()
     with torch.no_grad():
         probabilities = np.mean([
@@ -475,139 +290,3 @@ def test_a_broken_evaluation_leaves_the_mode_as_it_was(toy_images, toy_spec):
     with pytest.raises(RuntimeError):
         training.evaluate(model, toy_images(8), torch.zeros(5))  # a mean of five colours
     assert model.training
-
-
-# ---------------------------------------------------------------- bad input
-
-def test_labels_that_don_t_match_the_network(fit, toy_images):
-    ten = ImageSet(np.zeros((20, 12, 12, 3), np.uint8), np.arange(20) % 10,
-                   list("abcdefghij"), "letters", "train")
-    message = "the network has 3 classes, letters has 10; build it with num_classes=10"
-    with pytest.raises(ValueError, match=message):
-        fit(None, train=ten)
-    with pytest.raises(ValueError, match=message):
-        fit(None, val=ten)
-    shuffled = replace(toy_images(12, "val"), classes=["green", "red", "blue"])
-    message = "trained on other classes than toy has: 'red' there, 'green' here; give pictures of"
-    with pytest.raises(ValueError, match=message):
-        fit(None, val=shuffled)
-
-
-def test_images_that_don_t_match_the_network(fit, toy_images):
-    grey = replace(toy_images(32), images=np.zeros((32, 12, 12, 1), np.uint8))
-    with pytest.raises(ValueError, match=r"takes 3 channel\(s\), the images have 1; build it with"):
-        fit(None, train=grey)
-    with pytest.raises(ValueError, match="takes 10 x 10 pixels, the images have 8 x 8; load them"):
-        fit(None, train=toy_images(32, side=8))
-    empty = toy_images(32).subset([])
-    with pytest.raises(ValueError, match=r"toy \(train\) holds no images; give at least one"):
-        fit(None, train=empty)
-    with pytest.raises(ValueError, match=r"toy \(train\) holds no images"):
-        fit(None, val=empty)
-
-
-@pytest.mark.parametrize("bad", [{"epochs": 0}, {"batch_size": 0}, {"rate": -0.1}, {"rate": 0.0}])
-def test_numbers_that_make_no_sense(fit, bad):
-    ((name, value),) = bad.items()
-    with pytest.raises(ValueError, match=f"{name} is {value}; it must be above 0"):
-        fit(None, **bad)
-
-
-def test_batches_larger_than_the_set(fit):
-    with pytest.raises(ValueError, match="batch_size is 33, but there are 32 training images"):
-        fit(None, batch_size=33)
-
-
-def test_a_folder_that_holds_a_run(fit, whole):
-    with pytest.raises(FileExistsError, match="already holds a run; go on with it by --resume, or"):
-        fit(whole[2])
-
-
-def test_resuming_what_isn_t_there(fit, tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no checkpoint .*; train first"):
-        fit(tmp_path / "nothing", resume=True)
-    with pytest.raises(ValueError, match="nothing to resume without a folder; name it with out"):
-        fit(None, resume=True)
-
-
-def test_resuming_with_something_else(fit, whole, toy_recipe, toy_spec, toy_images):
-    out = whole[2]
-    with pytest.raises(ValueError, match=r"another recipe \(momentum, nesterov differ\); resume"):
-        fit(out, replace(toy_recipe, momentum=0.5, nesterov=True), resume=True)
-    norm = replace(toy_spec.layer("lrn1"), k=1.0)  # as many weights, yet another network
-    other = replace(toy_spec, layers=tuple(
-        norm if stage.name == "lrn1" else stage for stage in toy_spec.layers
-    ))
-    with pytest.raises(ValueError, match="trained the network 'small'; 'small' here has other"):
-        fit(out, spec=other, resume=True)
-    renamed = replace(toy_images(32), classes=["red", "green", "violet"])
-    with pytest.raises(ValueError, match="was trained on the classes .*blue.*violet.*same data"):
-        fit(out, train=renamed, val=None, resume=True)
-    with pytest.raises(ValueError, match="makes 4 steps an epoch, these 32 images in .* of 16 mak"):
-        fit(out, batch_size=16, resume=True)
-    with pytest.raises(ValueError, match="makes 4 steps an epoch, these 34 images in .* of 8 make"):
-        fit(out, train=toy_images(34), resume=True)
-
-
-def test_a_checkpoint_that_can_t_be_read_stops_the_resuming(fit, whole, tmp_path):
-    data = (whole[2] / checkpoints.NAME).read_bytes()
-    (tmp_path / checkpoints.NAME).write_bytes(data[:1000])
-    with pytest.raises(ValueError, match="can't be read as a checkpoint"):
-        fit(tmp_path, resume=True)
-
-
-def test_a_loss_that_isn_t_finite_says_what_to_try(fit, tmp_path):
-    message = r"the (validation )?loss is (nan|inf) in epoch \d, step \d; lower the rate \(--rate\)"
-    with pytest.raises(ValueError, match=message):
-        fit(tmp_path / "first", rate=1e25)
-    fit(tmp_path / "later", on_step=stop_after(6))
-    before = (tmp_path / "later" / checkpoints.NAME).read_bytes()
-    with pytest.raises(ValueError, match=message):
-        fit(tmp_path / "later", resume=True, rate=1e25)
-    assert (tmp_path / "later" / checkpoints.NAME).read_bytes() == before  # still good
-    assert fit(tmp_path / "later", resume=True)[1].status == "finished"
-
-
-def test_a_validation_loss_that_isn_t_finite(fit, monkeypatch):
-    broken = {"loss": math.nan, "top1": 0.0, "top5": 0.0}
-    monkeypatch.setattr(training, "evaluate", lambda *arguments, **options: broken)
-    with pytest.raises(ValueError, match="the validation loss is nan in epoch 1, step"):
-        fit(None)
-
-
-@pytest.mark.parametrize(("number", "words"), [(28, "no space left"), (13, "no permission")])
-@pytest.mark.parametrize("where", ["checkpoint", "log", "moments"])
-def test_no_space_and_no_permission(fit, tmp_path, monkeypatch, number, words, where):
-    def refuse(*arguments, **options):
-        raise OSError(number, f"{words}, as the system says it")
-
-    if where == "checkpoint":
-        monkeypatch.setattr(checkpoints, "save_file", refuse)
-    elif where == "log":
-        monkeypatch.setattr(csv.DictWriter, "writeheader", refuse)
-    else:
-        monkeypatch.setattr(np, "savez_compressed", refuse)
-    with pytest.raises(OSError, match=f"{words}.*Free some space,? or choose another folder with"):
-        fit(tmp_path, epochs=1, filter_moments=2)
-
-
-def test_devices():
-    assert training.choose_device("cpu") == torch.device("cpu")
-    assert training.choose_device("auto").type in ("cpu", "cuda")
-    with pytest.raises(ValueError, match="unknown device 'gpu'; did you mean 'cpu'"):
-        training.choose_device("gpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(ValueError, match="device 'cuda' isn't available .*use --device cpu"):
-            training.choose_device("cuda")
-
-
-def test_an_unknown_recipe_is_answered_with_the_nearest():
-    with pytest.raises(ValueError, match="unknown recipe 'paper2021'; did you mean 'paper2012'"):
-        training.recipe_of("paper2021")
-    assert training.recipe_of("modern") is paper.RECIPES["modern"]
-
-
-def test_recipes_survive_a_checkpoint():
-    for recipe in paper.RECIPES.values():
-        kept = json.loads(json.dumps(asdict(recipe)))
-        assert {k: training._listed(v) for k, v in asdict(recipe).items()} == kept

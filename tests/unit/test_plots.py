@@ -1,0 +1,232 @@
+"""Charts and pictures: what is drawn, read back from the artists."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
+
+from alexnet_lib import plots
+from alexnet_lib.palette import COLOURS, LINE_STYLES
+
+
+@pytest.fixture(autouse=True)
+def style():
+    with matplotlib.rc_context():
+        plots.use_style()
+        yield
+
+
+def heights(ax):
+    return [bar.get_height() for bar in ax.containers[0]]
+
+
+def hexed(colour):
+    return to_hex(colour).upper()
+
+
+def written(ax):
+    return [text.get_text() for text in ax.texts if text.get_text()]
+
+
+def test_style_comes_from_the_palette_and_changes_nothing_but_rc_parameters():
+    assert matplotlib.rcParams["figure.facecolor"] == COLOURS["background"]
+    assert matplotlib.rcParams["font.sans-serif"][0] == "DejaVu Sans"
+    assert "matplotlib.pyplot" not in vars(plots)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"), (1, "1"), (9, "9"), (-0.5, "-0.5"), (0.5946, "0.595"), (12.34, "12.3"),
+        (0.001, "0.001"), (0.0009999, "1e-3"), (2.06039e-4, "2.06e-4"), (4.88281e-4, "4.88e-4"),
+        (128, "128"), (43681, "43681"), (99999.6, "100000"), (1.5e6, "1.5e6"), (2e-4, "2e-4"),
+        (1.125, "1.13"), (99.95, "100"), (math.nan, "NaN"), (-math.inf, "-inf"),
+    ],
+)  # fmt: skip
+def test_number(value, text):
+    assert plots.number(value) == text
+
+
+def test_figure_and_new_axes_are_unknown_to_pyplot():
+    from matplotlib import pyplot
+
+    figure, axes = plots.figure(2.0, rows=2, sharex=True)
+    assert isinstance(figure, Figure) and axes.shape == (2,)
+    plots.bars([1, 2])
+    assert pyplot.get_fignums() == []
+
+
+def test_bars_draw_values_numbers_and_labels():
+    ax = plots.bars([8, 9, 0.5], labels=["a", "b", "c"], meaning="before")
+    assert heights(ax) == [8, 9, 0.5]
+    assert written(ax) == ["8", "9", "0.5"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["a", "b", "c"]
+    assert hexed(ax.containers[0][0].get_facecolor()) == COLOURS["before"]
+
+
+def test_bars_mark_one_and_shade_a_window():
+    ax = plots.bars([1, 2, 3, 4], highlight=1, window=(0, 2))
+    widths = [bar.get_linewidth() for bar in ax.containers[0]]
+    assert widths[1] > 0 and widths[0] == widths[2] == 0
+    (span,) = (p for p in ax.patches if hexed(p.get_facecolor()) == COLOURS["soft_highlight"])
+    assert (span.get_x(), span.get_width()) == (-0.5, 3)
+    plots.bars([1, 2, 3, 4], ax=ax)
+    assert not span.get_visible()
+
+
+def test_bars_called_again_move_what_is_there():
+    ax = plots.bars([1, 2, 3], limit=10)
+    first, drawn = list(ax.containers[0]), len(ax.get_children())
+    plots.bars([3, 2, 9], limit=10, ax=ax)
+    assert heights(ax) == [3, 2, 9] and written(ax) == ["3", "2", "9"]
+    assert list(ax.containers[0]) == first and len(ax.get_children()) == drawn
+    plots.bars([1, 2], limit=10, ax=ax)  # another number of bars: drawn anew
+    assert heights(ax) == [1, 2] and written(ax) == ["1", "2"]
+
+
+def test_bars_leave_what_stays_the_same_alone():
+    ax = plots.bars([1, 2], limit=10)
+    ax.figure.draw_without_rendering()
+    plots.bars([1, 5], limit=10, ax=ax)
+    assert [bar.stale for bar in ax.containers[0]] == [False, True]
+
+
+def test_bars_name_nan_instead_of_drawing_it():
+    ax = plots.bars([1, math.nan])
+    assert heights(ax) == [1, 0] and written(ax) == ["1", "NaN"]
+
+
+def test_bars_refuse_what_is_not_a_row():
+    with pytest.raises(ValueError, match=r"shape \(2, 2\)"):
+        plots.bars([[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match="1 labels for 2 values"):
+        plots.bars([1, 2], labels=["a"])
+
+
+def test_before_after_draws_two_rows_on_their_own_scales():
+    top, bottom = plots.before_after([8, 9, 8], [2e-4, 1e-4, 2e-4], titles=("in", "out"))
+    assert heights(top) == [8, 9, 8] and heights(bottom) == [2e-4, 1e-4, 2e-4]
+    assert (top.get_title("left"), bottom.get_title("left")) == ("in", "out")
+    assert top.get_ylim()[1] > 8 and bottom.get_ylim()[1] < 1e-3
+    with pytest.raises(ValueError, match="must match"):
+        plots.before_after([1, 2], [1])
+
+
+def test_curves_draw_the_mean_and_the_spread_in_the_style_of_their_meaning():
+    runs = np.array([[0.1, 0.4, 0.5], [0.3, 0.4, 0.9]])
+    ax = plots.curves({"train": runs, "validation": [0.1, 0.2, 0.3]}, reference=(0.1, "chance"))
+    train, validation = ax.get_lines()[:2]
+    assert train.get_ydata() == pytest.approx([0.2, 0.4, 0.7])
+    assert list(train.get_xdata()) == [1, 2, 3]
+    assert train.get_color() == COLOURS["train"] and validation.get_color() == COLOURS["validation"]
+    assert validation.get_linestyle() == LINE_STYLES["validation"] == "-"
+    assert train.get_linestyle() == "--"
+    (band,) = ax.collections
+    points = band.get_paths()[0].vertices
+    assert points[:, 1].min() == pytest.approx(0.1) and points[:, 1].max() == pytest.approx(0.9)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train", "validation"]
+    assert "chance" in written(ax)
+
+
+def test_spread_draws_a_dot_a_seed_and_the_mean():
+    ax = plots.spread({"with": [0.84, 0.86], "without": [0.9, 0.8, 0.85]}, percent=True)
+    dots = [line for line in ax.get_lines() if line.get_linestyle() == "None"]
+    assert [sorted(line.get_xdata()) for line in dots] == [[0.84, 0.86], [0.8, 0.85, 0.9]]
+    assert written(ax) == ["85.0%", "85.0%"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["with", "without"]
+
+
+def test_filters_put_tower_one_above_tower_two_in_their_colours():
+    weights = np.random.default_rng(0).normal(size=(8, 3, 5, 5))
+    ax = plots.filters(weights, columns=2)
+    first, second = ax.get_images()
+    assert first.get_extent()[2] < second.get_extent()[2]  # lower edges, counted from the top
+    frames = [hexed(patch.get_edgecolor()) for patch in ax.patches]
+    assert frames == [COLOURS["tower1"], COLOURS["tower2"]]
+    assert written(ax) == ["tower 1", "tower 2"]
+    tile = np.asarray(first.get_array())[:5, :5]
+    assert tile.min() == 0 and tile.max() == 1
+    expected = (weights[0] - weights[0].min()) / np.ptp(weights[0])
+    assert tile == pytest.approx(expected.transpose(1, 2, 0))
+
+
+def test_filters_take_stored_pixels_as_they_are():
+    stored = np.full((4, 3, 2, 2), 51, dtype=np.uint8)
+    ax = plots.filters(stored, towers=False, normalize="none")
+    assert np.asarray(ax.get_images()[0].get_array())[0, 0] == pytest.approx([0.2] * 3)
+    with pytest.raises(ValueError, match="3 filters don't split"):
+        plots.filters(np.zeros((3, 3, 2, 2)))
+    with pytest.raises(ValueError, match=r"\(K, 3, h, w\)"):
+        plots.filters(np.zeros((4, 1, 2, 2)))
+
+
+def test_feature_maps_share_one_range_unless_told_otherwise():
+    ramp = np.linspace(0, 1, 100).reshape(10, 10)
+    maps = np.stack([ramp, 0.1 * ramp])
+    together = np.asarray(plots.feature_maps(maps).get_images()[0].get_array())
+    alone = np.asarray(plots.feature_maps(maps, normalize="each").get_images()[0].get_array())
+    assert together[-1, -1] == pytest.approx([0.1] * 3) and alone[-1, -1] == pytest.approx([1] * 3)
+    assert written(plots.feature_maps(maps, channels=[1])) == ["1"]
+    with pytest.raises(ValueError, match="one image's feature maps"):
+        plots.feature_maps(np.zeros((1, 2, 3, 3)))
+
+
+def test_image_shows_bytes_and_shares():
+    pixels = np.full((2, 3, 3), 255, dtype=np.uint8)
+    assert np.asarray(plots.image(pixels).get_images()[0].get_array()).max() == 1
+    assert plots.image(np.zeros((4, 4))).get_xticks().size == 0
+    with pytest.raises(ValueError, match="transpose"):
+        plots.image(np.zeros((3, 4, 4)))
+
+
+def block(ax):
+    """The frames and the marks of a block of feature maps, as drawn."""
+    collections = [c for c in ax.collections if isinstance(c, PolyCollection)]
+    tiles, frames, marks, outside = collections
+    return tiles, frames, marks, outside
+
+
+def test_window_over_channels_marks_the_window_and_what_falls_outside():
+    maps = np.random.default_rng(0).random((6, 3, 3))
+    ax = plots.window_over_channels(maps, channel=1, behind=2, ahead=1)
+    tiles, frames, marks, outside = block(ax)
+    inside = [tuple(colour[:3]) == to_rgb(COLOURS["highlight"]) for colour in marks.get_facecolor()]
+    assert inside == [True, True, True, False, False, False]
+    assert len(tiles.get_paths()) == 6 * 9 and len(outside.get_paths()) == 1
+    assert any("channels 0 to 2; 1 of the window falls outside" in text for text in written(ax))
+    assert int(np.argmax(marks.get_linewidth())) == 1
+
+
+def test_window_over_channels_called_again_moves_the_marks():
+    maps = np.random.default_rng(0).random((6, 3, 3))
+    ax = plots.window_over_channels(maps, channel=0, behind=1, ahead=1)
+    children = ax.get_children()
+    plots.window_over_channels(maps, channel=5, behind=0, ahead=0, ax=ax)
+    assert ax.get_children() == children
+    assert any("channel 5 alone" in text for text in written(ax))
+    assert len(block(ax)[3].get_paths()) == 0
+    with pytest.raises(ValueError, match="channels 0 to 5"):
+        plots.window_over_channels(maps, channel=6, behind=1, ahead=1, ax=ax)
+
+
+def test_png_is_the_same_every_time_and_has_the_size_that_was_asked_for():
+    figure, _ = plots.figure(height=1.5, width=2.0)
+    one, two = plots.png(figure), plots.png(figure)
+    assert one == two
+    assert Image.open(io.BytesIO(one)).size == (400, 300)
+    assert Image.open(io.BytesIO(plots.png(figure.axes[0], scale=1))).size == (200, 150)
+    assert figure.dpi == 100
+
+
+def test_png_keeps_a_photos_colours():
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 60, 3)).astype(np.uint8)
+    assert Image.open(io.BytesIO(plots.png(plots.image(pixels)))).mode == "RGB"
+    assert Image.open(io.BytesIO(plots.png(plots.bars([1, 2])))).mode == "P"
