@@ -87,12 +87,12 @@ def _train(options: argparse.Namespace) -> int:
     model = models.alexnet(options.variant, len(train.classes), seed=options.seed)
     what = f"{options.variant} AlexNet, {recipe.name}, {train!r}, {len(val):,} for validation"
     print(what, flush=True)
-    started, first = time.monotonic(), [None]
+    started, first, bar = time.monotonic(), [None], sys.stderr.isatty()
 
     def on_step(run: training.Run) -> None:
         if first[0] is None:
             first[0] = len(run.losses) - 1
-        if run.step == 1 or run.step % 20 == 0:
+        if not bar and (run.step == 1 or run.step % 20 == 0):
             rate = (len(run.losses) - first[0]) * run.about["batch_size"]
             print(
                 f"epoch {run.epoch + 1} step {run.step} loss {run.losses[-1]:.3f} "
@@ -112,7 +112,7 @@ def _train(options: argparse.Namespace) -> int:
         out=options.out, resume=options.resume, rate=options.rate, seed=options.seed,
         device=options.device, filter_moments=options.filter_moments,
         about={"command": options.given, "data_from": options.data},
-        on_step=on_step, on_epoch=on_epoch,
+        progress=bar, on_step=on_step, on_epoch=on_epoch,
     )
     print(f"{run.status}; the record is {Path(options.out) / 'record.json'}")
     return 0
@@ -126,7 +126,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     mean = state["input"]["mean"]  # as large as the pictures were loaded in training
     val = datasets.load(options.data or state["data"], "val", len(mean), options.limit)
     training.check_fit(model, val, state["classes"])
-    result = training.evaluate(model, val, mean, options.ten_crop, device=device)
+    result = training.evaluate(model, val, mean, options.ten_crop, device=device,
+                               progress=sys.stderr.isatty())
     views = "ten views" if options.ten_crop else "centre crop"
     print(
         f"{views}: top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%} on "
@@ -189,7 +190,7 @@ def _results(options: argparse.Namespace) -> int:
 def _experiment(options: argparse.Namespace) -> int:
     from . import experiments
 
-    print(experiments.run(options.name))
+    print(experiments.summary(experiments.run(options.name)))
     return 0
 
 

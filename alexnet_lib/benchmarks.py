@@ -124,7 +124,7 @@ def _training_step(model: nn.Module, size: int, batch_size: int, device: str) ->
 
 
 def step(device: str = "cpu", rounds: int = 5, batch_size: int = 32) -> Rows:
-    """One training step of the whole network, with our LRN, torch's, none, and torchvision's net."""
+    """One training step of the whole network: our LRN, torch's, none, and torchvision's net."""
     builtin = models.alexnet("paper", seed=0)
     for stage in ("lrn1", "lrn2"):
         setattr(builtin.features, stage, _BuiltinLRN(groups=2))
@@ -152,7 +152,7 @@ def step(device: str = "cpu", rounds: int = 5, batch_size: int = 32) -> Rows:
 
 
 def inputs(device: str = "cpu", rounds: int = 5, batch_size: int = 64) -> Rows:
-    """A batch of random crops and flips: cut from packed pixels, or decoded from JPEG one by one."""
+    """A batch of random crops and flips: cut from packed pixels, or decoded one by one."""
     photos = sorted((records.root() / "data" / "photos").glob("*.jpg"))
     paths = [photos[i % len(photos)] for i in range(batch_size)]
     packed = torch.from_numpy(

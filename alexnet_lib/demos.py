@@ -27,6 +27,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.spines import Spine
+from matplotlib.text import Text
 from PIL import Image
 
 from . import palette, pictures, plots
@@ -92,9 +93,9 @@ class DemoManners(anywidget.AnyWidget):
 class Painter:
     """Turns a persistent Figure into PNG, redrawing only what changed since the last time.
 
-    Matplotlib marks every artist that changed as stale. Those that ever did are drawn on top of
-    a saved picture of the rest; where an axis, a frame or the set of artists changed, everything
-    is drawn anew.
+    Matplotlib marks every artist that changed as stale. Those that ever did, and what lies above
+    them, are drawn on a saved picture of the rest; where an axis, a frame or the set of artists
+    changed, everything is drawn anew.
     """
 
     def __init__(self, figure: Figure) -> None:
@@ -102,8 +103,9 @@ class Painter:
         self.layout = figure.get_layout_engine()
         self.canvas = FigureCanvasAgg(figure)
         self.background: Any = None
-        self.moving: list[Artist] = []
         self.known: list[Artist] = []
+        self.moving: list[Artist] = []
+        self.front: list[Artist] = []  # drawn each time: what moves and what lies above it
 
     def _artists(self) -> list[Artist]:
         own = [child for child in self.figure.get_children() if not isinstance(child, Axes)]
@@ -116,16 +118,29 @@ class Painter:
     def _depth(self, artist: Artist) -> tuple[float, float]:
         return (artist.axes.get_zorder() if artist.axes else 0, artist.get_zorder())
 
+    def _above(self, artist: Artist) -> bool:
+        """Whether an artist lies above one that moves; titles stand outside and never do."""
+        axes = artist.axes
+        if axes is None or self._fixed(artist):
+            return False
+        if isinstance(artist, Text) and artist not in axes.texts:
+            return False
+        return any(a.axes is axes and a.get_zorder() <= artist.get_zorder() for a in self.moving)
+
     def _draw_all(self, artists: list[Artist], first: bool) -> None:
-        """Draw everything; what moves goes on top, over a background saved without it."""
+        """Draw everything; what moves stays out of the background that is saved."""
         if first:
             self.figure.set_layout_engine(self.layout)
-        self.moving = [artist for artist in self.moving if any(artist is a for a in artists)]
-        for artist in self.moving:
+        there = {id(artist) for artist in artists}
+        self.moving = [artist for artist in self.moving if id(artist) in there]
+        moving = {id(artist) for artist in self.moving}
+        front = [artist for artist in artists if id(artist) in moving or self._above(artist)]
+        self.front = sorted(front, key=self._depth)
+        for artist in self.front:
             artist.set_animated(True)
         self.canvas.draw()
         self.figure.set_layout_engine("none")
-        self.background = self.canvas.copy_from_bbox(self.figure.bbox) if self.moving else None
+        self.background = self.canvas.copy_from_bbox(self.figure.bbox) if self.front else None
         self.known = artists
 
     def png(self) -> bytes:
@@ -134,17 +149,17 @@ class Painter:
         same = [id(artist) for artist in artists] == [id(artist) for artist in self.known]
         changed = [artist for artist in artists if artist.stale]
         if not same:
-            self.moving = []
             self._draw_all(artists, first=True)
         else:
-            new = [a for a in changed if not self._fixed(a) and not a.get_animated()]
+            moving = {id(artist) for artist in self.moving}
+            new = [a for a in changed if not self._fixed(a) and id(a) not in moving]
             if new or self.background is None or any(map(self._fixed, changed)):
                 self.moving += new
                 self._draw_all(artists, first=False)
             else:
                 self.canvas.restore_region(self.background)
         renderer = self.canvas.get_renderer()
-        for artist in sorted(self.moving, key=self._depth):
+        for artist in self.front:
             artist.draw(renderer)
             artist.stale = False
         size = self.canvas.get_width_height()

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from tqdm.auto import tqdm
 
 from . import augment, checkpoints, optim, records, storage
 from .batches import Batches, random_seed
@@ -96,11 +97,12 @@ def check_folder(out: str | Path | None) -> None:
 @torch.no_grad()
 def evaluate(
     model: Net, images: ImageSet, mean: torch.Tensor, ten_crop: bool = False,
-    batch_size: int = 128, device: str | torch.device = "cpu",
+    batch_size: int = 128, device: str | torch.device = "cpu", progress: bool = False,
 ) -> dict[str, Any]:
     """Measure a network on a set, every image once.
 
     ten_crop: average the softmax probabilities of ten views [P §4.1], else the centre crop.
+    progress: show a bar, in a notebook or a terminal.
     Returns top1 and top5 (shares right, 0 to 1), loss, count, and predictions (N,) as a list.
     """
     check_fit(model, images)
@@ -110,7 +112,8 @@ def evaluate(
     step = max(1, batch_size // 10) if ten_crop else batch_size
     cut = augment.ten_crop if ten_crop else augment.centre_crop
     try:
-        for start in range(0, len(images), step):
+        starts = range(0, len(images), step)
+        for start in tqdm(starts, "evaluating", disable=not progress, leave=False):
             pictures = torch.from_numpy(np.array(images.images[start : start + step])).to(device)
             labels = torch.from_numpy(np.array(images.labels[start : start + step])).to(device)
             views = cut(pictures, size).reshape(-1, size, size, pictures.shape[3])
@@ -209,6 +212,7 @@ def fit(
     epochs: int | None = None, batch_size: int | None = None, out: str | Path | None = None,
     resume: bool = False, rate: float | None = None, seed: int = 0, device: str = "cpu",
     filter_moments: int = 0, initialize: bool = True, about: dict[str, Any] | None = None,
+    progress: bool = False,
     on_step: Callable[[Run], bool | None] | None = None,
     on_epoch: Callable[[Run], None] | None = None,
 ) -> Run:
@@ -220,6 +224,7 @@ def fit(
     None keeps nothing. resume: go on with the run in `out`, bit for bit on a CPU. rate: override
     the schedule from here on; it's noted in the run's diary. filter_moments: how many pictures of
     the first layer's filters to keep over the run. about: what the record says besides.
+    progress: show a bar for each epoch, in a notebook or a terminal.
     on_step: called with the run after every step; returning True stops the run, resumably.
     on_epoch: called after each epoch's evaluation.
     Raises ValueError for data that don't fit the network, a bad recipe or a loss that isn't
@@ -316,7 +321,10 @@ def fit(
 
     try:
         while run.epoch < run.total_epochs:
-            for x, y in batches.epoch(run.epoch, run.step):
+            for x, y in tqdm(
+                batches.epoch(run.epoch, run.step), f"epoch {run.epoch + 1}", steps,
+                initial=run.step, disable=not progress, leave=False,
+            ):
                 if moments is not None:
                     moments.observe(run.epoch * steps + run.step, model.stage("conv1").weight)
                 torch.manual_seed(random_seed("dropout", run.seed, run.epoch, run.step))
@@ -342,7 +350,9 @@ def fit(
             last_rate = _rate(run, plan, run.epoch + (steps - 1) / steps)
             row = _epoch_row(run, steps, batches.batch_size, last_rate)
             if val is not None:
-                result = evaluate(model, val, statistics["mean"], device=device)
+                result = evaluate(
+                    model, val, statistics["mean"], device=device, progress=progress
+                )
                 _check_finite(result["loss"], "validation loss", run)
                 row |= {f"val_{key}": round(result[key], 4) for key in ("loss", "top1", "top5")}
             with _undivided():

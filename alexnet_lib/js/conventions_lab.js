@@ -22,18 +22,25 @@ function agree(a, b) {
   return a.every((value, i) => Math.abs(value - b[i]) <= 1e-9 * Math.max(Math.abs(value), Math.abs(b[i])));
 }
 
-function titles(names) {
-  return names.map((name) => CONVENTIONS[name].title).join(" = ");
-}
-
-function sentence(results, channel, value) {
-  const groups = agreement(results);
-  const refused = Object.keys(results).filter((name) => !results[name]);
-  const what = groups.map((names) => `${titles(names)} ${number(results[names[0]].outputs[channel])}`);
-  const count = groups.length === 1 ? "the same answer from all" : `${groups.length} different answers`;
-  const no = refused.length ? ` ${titles(refused).replaceAll(" = ", " and ")} refuse${refused.length > 1 ? "" : "s"} these constants.` : "";
-  return `The same numbers typed into eight libraries: ${count}. `
-    + `The ${number(value)} in channel ${channel} becomes: ${what.join("; ")}.${no}`;
+// How many different rows come out, and what the marked channel becomes by whose rule.
+export function sentence(results, channel, value) {
+  const rows = agreement(results).length;
+  const byNumber = new Map();
+  const refusing = [];
+  for (const [name, result] of Object.entries(results)) {
+    const { title } = CONVENTIONS[name];
+    if (!result) refusing.push(title);
+    else {
+      const text = number(result.outputs[channel]);
+      byNumber.set(text, [...(byNumber.get(text) ?? []), title]);
+    }
+  }
+  if (!rows) return "No convention takes these constants. Turn a slider back.";
+  const parts = [...byNumber].map(([text, names]) => `${text} (${names.join(", ")})`);
+  const count = rows === 1 ? "one and the same row" : `${rows} different rows`;
+  const no = refusing.length ? ` ${refusing.join(" and ")} refuse${refusing.length > 1 ? "" : "s"} these constants.` : "";
+  return `The same constants under eight conventions: ${count}. `
+    + `The ${number(value)} in channel ${channel} becomes ${parts.join(", ")}.${no}`;
 }
 
 function reachText([behind, ahead]) {

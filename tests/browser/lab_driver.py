@@ -292,11 +292,11 @@ class NotebookPage:
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.on("request", self._note_request)
         address = f"{server.url}/doc/tree/chapters/{name}?reset&token={server.token}"
-        self.page.goto(address, timeout=120_000)  # a busy machine may need a minute
+        self.page.goto(address, timeout=300_000)  # a busy machine may need a minute
         self.page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
             "?.connectionStatus === 'connected'",
-            timeout=120_000,
+            timeout=300_000,
         )
         self.page.evaluate(
             """() => {
@@ -328,7 +328,7 @@ class NotebookPage:
         self.page.wait_for_function(
             "() => ![...document.querySelectorAll('.jp-OutputArea-output')]"
             ".some(e => e.textContent.trim() === 'Loading widget...')",
-            timeout=120_000,
+            timeout=300_000,
         )
         self.page.wait_for_timeout(500)
         return taken

@@ -159,11 +159,26 @@ def test_conventions_that_agree_are_grouped():
 
 
 @needs_node
+def test_the_conventions_lab_says_who_gives_what():
+    expression = """sentence(Object.fromEntries(Object.keys(CONVENTIONS).map((name) =>
+        [name, refusal({ ...given, convention: name }) ? null
+               : normalize(given.values, { ...given, convention: name })])), 5, given.values[5])"""
+    given = {"values": [0, 0, 0, 8, 0, 4, 0, 0, 0, 0], "size": 4, "alpha": 1, "beta": 0.75, "k": 1}
+    text = in_node(expression, given, "toolkit.js", "bars.js", "lrn.js", "conventions_lab.js")
+    assert text == (
+        "The same constants under eight conventions: 4 different rows. The 4 in channel 5 becomes "
+        "0.148 (the paper, TensorFlow), 0.408 (the article, the 2012 source, PyTorch), "
+        "1.2 (cuDNN, ONNX). Caffe refuses these constants."
+    )
+
+
+@needs_node
 @pytest.mark.parametrize("lab", [widgets.LRNLab, widgets.ConventionsLab])
 def test_the_bundle_is_one_module_without_imports(lab, tmp_path):
     bundle = tmp_path / "bundle.mjs"
     bundle.write_text(lab._esm, encoding="utf-8")
-    done = subprocess.run(["node", "--check", str(bundle)], capture_output=True, text=True, timeout=60)
+    command = ["node", "--check", str(bundle)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "\nimport " not in lab._esm and lab._esm.count("export default") == 1
 

@@ -1,0 +1,62 @@
+"""Filters that ship are the network's; activations are what the stages put out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from alexnet_lib import checkpoints, models, networks, probes
+
+
+@pytest.fixture(scope="module")
+def small():
+    return models.build(networks.small_network(channels=(4, 6)), seed=0)
+
+
+def test_shipped_filters_fit_the_network():
+    filters = probes.learned_filters()
+    spec = networks.network("paper", 10)
+    model = models.blueprint(spec)
+    for name, array in filters.items():
+        assert array.shape == tuple(model.get_parameter(f"features.{name}").shape)
+        assert array.dtype == np.float32 and np.isfinite(array).all()
+    assert len(filters) == 10
+    initial = 0.01  # a trained conv1 has left its initial spread
+    assert filters["conv1.weight"].std() > 1.3 * initial
+
+
+def test_moments_begin_with_noise_and_end_with_the_shipped_filters():
+    steps, pictures = probes.filter_moments()
+    assert pictures.shape == (len(steps), 96, 11, 11, 3) and pictures.dtype == np.uint8
+    assert (np.diff(steps) > 0).all() and steps[0] == 0 and len(steps) >= 40
+    last = probes.learned_filters()["conv1.weight"].transpose(0, 2, 3, 1)
+    shown = (pictures[-1].astype(float) - 127.5) / 127.5 * np.abs(last).max()
+    assert np.abs(shown - last).max() < 0.02 * np.abs(last).max()
+
+
+def test_activations_are_those_of_the_stages(small):
+    x = torch.randn(2, 1, 28, 28)
+    taken = probes.activations(small.eval(), x, ["conv1", "pool2", "fc"])
+    np.testing.assert_allclose(taken["conv1"], small.stage("conv1")(x).detach().numpy(), rtol=1e-5)
+    np.testing.assert_allclose(taken["fc"], small(x).detach().numpy(), rtol=1e-5)
+    assert taken["pool2"].shape == (2, 6, 6, 6)
+    assert not any(module._forward_hooks for module in small.modules())
+
+
+def test_activations_of_an_unknown_stage(small):
+    with pytest.raises(ValueError, match="did you mean 'conv1'"):
+        probes.activations(small, torch.zeros(1, 1, 28, 28), ["conf1"])
+
+
+def test_export_keeps_the_convolutions(tmp_path, small):
+    checkpoints.save(tmp_path / "run" / checkpoints.NAME, {
+        "network": asdict(small.spec), "model": small.state_dict(), "classes": list("abcdefghij"),
+        "data": "nothing",
+    })
+    (path,) = probes.export_filters(tmp_path / "run", "mine", tmp_path)
+    assert path == tmp_path / "mine.safetensors"
+    with pytest.raises(FileNotFoundError, match="python -m alexnet_lib export"):
+        probes.learned_filters("nobody")
