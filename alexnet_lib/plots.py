@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_HALF_UP, Context
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -26,6 +25,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation
 from PIL import Image
 
+from .numerals import Numeral, number
 from .palette import (
     COLOURS,
     FIGURE_WIDTH,
@@ -64,14 +64,13 @@ __all__ = [
 Values = Sequence[float] | np.ndarray
 
 _drawn: WeakKeyDictionary[Axes, dict[str, Any]] = WeakKeyDictionary()  # bars, to be moved
-_rounding = Context(prec=3, rounding=ROUND_HALF_UP)
 
 
 def use_style() -> None:
     """Give matplotlib the course's colours, letters and lines; call it once, at a chapter's top."""
     matplotlib.rcParams.update({
         "font.family": "sans-serif",
-        "font.sans-serif": list(FONT_FAMILY),
+        "font.sans-serif": [FONT_FAMILY[0]],  # the one that matplotlib brings along
         "font.size": FONT_SIZE["label"],
         "axes.titlesize": FONT_SIZE["title"],
         "axes.titleweight": "bold",
@@ -140,19 +139,6 @@ def png(picture: Figure | Axes, scale: float = 2.0) -> bytes:
     return stream.getvalue()
 
 
-def number(value: float) -> str:
-    """Write a number in three digits as the demos do: 0, 0.595, 12.5, 43681, 2.06e-4."""
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else "NaN" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if 100 <= abs(value) < 1e5:
-        return str(math.floor(abs(value) + 0.5) * (1 if value > 0 else -1))
-    rounded = _rounding.create_decimal_from_float(float(value))
-    exponent = rounded.adjusted()
-    if 1e-3 <= abs(value) < 1e5:
-        return f"{rounded.normalize():f}"
-    return f"{rounded.scaleb(-exponent).normalize():f}e{exponent}"
-
-
 def _ceiling(values: np.ndarray) -> float:
     """Return the round number at or above the largest value."""
     top = float(np.nanmax(values, initial=0.0))
@@ -177,8 +163,9 @@ def _start_bars(ax: Axes, key: tuple, ylabel: str | None) -> dict[str, Any]:
     colours = {"color": COLOURS[meaning], "edgecolor": COLOURS["highlight"], "linewidth": 0}
     container = ax.bar(range(count), np.zeros(count), width=0.72, zorder=2, **colours)
     above = ax.transData + ScaledTranslation(0, 2 / 72, ax.get_figure(root=True).dpi_scale_trans)
-    style = {"ha": "center", "va": "bottom", "fontsize": FONT_SIZE["note"], "transform": above}
-    texts = [ax.text(i, 0, "", zorder=3, **style) for i in range(count)]
+    style = {"ha": "center", "va": "bottom", "fontsize": FONT_SIZE["note"], "transform": above,
+             "clip_on": False}
+    texts = [ax.add_artist(Numeral(i, 0, "", zorder=3, **style)) for i in range(count)]
     ax.set_xticks(range(count), labels)
     ax.set_yticks([])
     ax.tick_params(length=0)

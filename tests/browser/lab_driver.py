@@ -293,6 +293,10 @@ class NotebookPage:
         self.page.on("request", self._note_request)
         address = f"{server.url}/doc/tree/chapters/{name}?reset&token={server.token}"
         self.page.goto(address, timeout=300_000)  # a busy machine may need a minute
+        self._wait_for_kernel()
+
+    def _wait_for_kernel(self) -> None:
+        """Wait until the kernel answers, and listen to its errors from then on."""
         self.page.wait_for_function(
             "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
             "?.connectionStatus === 'connected'",
@@ -307,6 +311,13 @@ class NotebookPage:
               });
             }"""
         )
+
+    def reload(self) -> None:
+        """Load the page anew, with a new kernel and nothing run."""
+        self._shut_down()
+        self.console.clear()
+        self.page.reload(timeout=300_000)
+        self._wait_for_kernel()
 
     def _note_request(self, request) -> None:
         url = request.url
@@ -367,7 +378,10 @@ class NotebookPage:
 
     def close(self) -> None:
         """Shut the kernel down and close the page, without saving."""
+        self._shut_down()
+        self.page.close(run_before_unload=False)
+
+    def _shut_down(self) -> None:
         self.page.evaluate(
             "async () => { await jupyterapp.shell.currentWidget?.sessionContext.shutdown(); }"
         )
-        self.page.close(run_before_unload=False)

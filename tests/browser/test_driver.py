@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from lab_driver import LabServer, NotebookPage
-from test_chapters import check_demo, check_page
+from test_chapters import check_demo, check_page, starved
 
 pytestmark = [
     pytest.mark.browser,
@@ -141,3 +141,18 @@ def test_javascript_errors_are_seen(page_with):
     page = page_with(JAVASCRIPT_LAB.replace("input.oninput = draw;", "absent.oninput = draw;"))
     page.run_all()
     assert any("absent is not defined" in problem for problem in page.errors()), page.errors()
+
+
+def test_a_page_can_be_loaded_anew(page_with):
+    page = page_with("n = globals().get('n', 0) + 1; print(n)", "assert n < 2")
+    page.run_all()
+    page.reload()
+    page.run_all()
+    assert page.errors() == []
+
+
+def test_a_busy_machine_is_told_from_a_broken_widget():
+    late = "JavaScript: [anywidget] Failed to initialize model."
+    assert starved([late, "a widget does not render: ..."])
+    assert not starved([])
+    assert not starved([late, "cell 3: ValueError: no such k"])

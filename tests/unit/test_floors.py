@@ -18,7 +18,7 @@ FLOORS = [
     {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
     {
         "cifar", "comparing", "downloads", "image_folders", "kernels", "learner", "networks",
-        "packing", "pictures", "records", "rendering", "shipped",
+        "numerals", "packing", "pictures", "records", "rendering", "shipped",
     },
     {"datasets", "facts", "judging", "plots", "runs"},
     {"augment", "demos", "ops", "optim"},
@@ -35,9 +35,9 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "labs", "monitor", "pictures", "plots", "predictions", "tours", "widgets",
+    "demos", "labs", "monitor", "numerals", "pictures", "plots", "predictions", "tours", "widgets",
 }  # may load matplotlib
-WITHOUT_TORCH = {"pictures", "plots"} | FLOORS[0]
+WITHOUT_TORCH = {"numerals", "pictures", "plots"} | FLOORS[0]
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:

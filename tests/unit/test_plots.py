@@ -11,9 +11,11 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from alexnet_lib import plots
+from alexnet_lib.numerals import Numeral
 from alexnet_lib.palette import COLOURS, LINE_STYLES
 
 
@@ -53,6 +55,27 @@ def test_style_comes_from_the_palette_and_changes_nothing_but_rc_parameters():
 )  # fmt: skip
 def test_number(value, text):
     assert plots.number(value) == text
+
+
+def test_numerals_look_like_matplotlibs_own_text():
+    """A Numeral draws outlines that it keeps; the ink must be where Text would put it."""
+
+    def ink(kind, text, weight):
+        figure, ax = plots.figure(height=1.0, width=2.0)
+        ax.set(xlim=(0, 1), ylim=(0, 1))
+        style = {"ha": "center", "va": "bottom", "weight": weight, "fontsize": 12}
+        ax.add_artist(kind(0.5, 0.2, text, transform=ax.transAxes, **style))
+        ax.set_axis_off()
+        grey = Image.open(io.BytesIO(plots.png(figure))).convert("L")
+        return 255 - np.asarray(grey).astype(float)
+
+    for text in ("0", "43681", "2.06e-4", "-0.595", "NaN"):
+        for weight in ("normal", "bold"):
+            ours, theirs = ink(Numeral, text, weight), ink(Text, text, weight)
+            assert ours.sum() == pytest.approx(theirs.sum(), rel=0.1), text
+            for axis in (0, 1):  # the extent of the ink, within two of 400 x 200 pixels
+                seen = [np.flatnonzero(picture.max(axis=axis) > 60) for picture in (ours, theirs)]
+                assert abs(seen[0][0] - seen[1][0]) <= 2 and abs(seen[0][-1] - seen[1][-1]) <= 2
 
 
 def test_figure_and_new_axes_are_unknown_to_pyplot():
