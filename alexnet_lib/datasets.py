@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +35,10 @@ __all__ = [
 ]
 
 #: The sets that `load` knows, with the side in pixels that each gets when no size is asked for.
-NAMES = {"shapes": 64, "fashion_mnist": 28, "cifar10": 32, "imagenette": 256, "imagenet": 256}
+NAMES = {
+    "shapes": 64, "plain_shapes": 64, "fashion_mnist": 28, "cifar10": 32, "imagenette": 256,
+    "imagenet": 256,
+}  # fmt: skip
 FOLDER_SIZE = 256
 #: The folder names under which each set is found, the first match counts.
 FOLDERS = {
@@ -93,7 +97,8 @@ def find(name: str) -> Path:
 
 def found() -> dict[str, str | None]:
     """For every name in `NAMES`, where the set comes from, or None if it is not on this machine."""
-    places: dict[str, str | None] = {"shapes": "rendered", "fashion_mnist": "ships in data/"}
+    places: dict[str, str | None] = dict.fromkeys(("shapes", "plain_shapes"), "rendered")
+    places["fashion_mnist"] = "ships in data/"
     for name in FOLDERS:
         try:
             places[name] = str(find(name))
@@ -132,6 +137,7 @@ def load(
     size: int | None = None,
     limit: int | None = None,
     *,
+    classes: Sequence[str] | None = None,
     seed: int = 0,
     skip_broken: bool | float = SKIPPED_SHARE,
     verify: bool = False,
@@ -144,9 +150,10 @@ def load(
     split: "train", "val" or "test" (or an alias such as "validation"). A set with only one of
         val and test gives that one for both names; the result's `split` says which.
     size: height and width in pixels; None for the set's own (see `NAMES`, folders 256).
-    limit: at most this many images, taken evenly from all classes; None for all. Of `shapes`,
-        exactly this many, as there is no end to them; None for `rendering.COUNTS`.
-    seed: for `shapes`, which pictures are drawn.
+    limit: at most this many images, taken evenly from all classes; None for all. Of rendered
+        sets exactly this many, as there is no end to them; None for `rendering.COUNTS`.
+    classes: only these, in this order; None for all.
+    seed: for rendered sets, which pictures are drawn.
     skip_broken: the share of pictures (0 to 1, True for any, False for none) that may be
         unreadable; they are left out with a warning that names them. More is a ValueError.
     verify: compare a packed set's checksums.
@@ -159,8 +166,13 @@ def load(
         raise ValueError(f"size is {size}; give the side in pixels, 1 to 4096.")
     if limit is not None and limit < 1:
         raise ValueError(f"limit is {limit}; give 1 or more, or None for all images.")
-    if name_or_path == "shapes":
-        return _load_shapes(split, size or NAMES["shapes"], limit, seed)
+    if classes is not None and (len(classes) == 0 or len(set(classes)) < len(classes)):
+        raise ValueError(f"classes is {classes!r}; name at least one class, and none twice.")
+    if name_or_path in ("shapes", "plain_shapes"):
+        return _load_shapes(str(name_or_path), split, size, limit, classes, seed)
+    if classes is not None:
+        options = {"skip_broken": skip_broken, "verify": verify, "progress": progress}
+        return _limited(load(name_or_path, split, size, **options).only(classes), limit)
     if name_or_path == "fashion_mnist":
         return _load_fashion_mnist(split, size, limit, verify)
     path, name = _resolve(name_or_path)
@@ -201,14 +213,21 @@ def _resolve(name_or_path: str | Path) -> tuple[Path, str]:
     raise unknown_name("data set or folder", given, list(NAMES))
 
 
-def _load_shapes(split: str, size: int, limit: int | None, seed: int) -> ImageSet:
+def _load_shapes(
+    name: str, split: str, size: int | None, limit: int | None, classes: Sequence[str] | None,
+    seed: int,
+) -> ImageSet:  # fmt: skip
     """Rendered shapes; any number of them, so a limit may also be more than the usual count."""
     _refuse_all(split)
-    count = limit or rendering.COUNTS[split]
-    images = rendering.render_many(count, size, split, seed)
-    labels = np.arange(count, dtype=np.int64) % len(rendering.CLASSES)
-    note = f"shapes, rendered at {size} px, seed {seed}"
-    return ImageSet(images, labels, list(rendering.CLASSES), "shapes", split, note)
+    chosen = list(rendering.CLASSES if classes is None else classes)
+    if unknown := [given for given in chosen if given not in rendering.CLASSES]:
+        raise unknown_name(f"class of {name}", unknown[0], rendering.CLASSES)
+    count, size = limit or rendering.COUNTS[split], size or NAMES[name]
+    wanted = [rendering.CLASSES.index(given) for given in chosen]
+    images = rendering.render_many(count, size, split, seed, name == "plain_shapes", wanted)
+    labels = np.arange(count, dtype=np.int64) % len(chosen)
+    note = f"{name.replace('_', ' ')}, rendered at {size} px, seed {seed}"
+    return ImageSet(images, labels, chosen, name, split, note)
 
 
 def _load_fashion_mnist(split: str, size: int | None, limit: int | None, verify: bool) -> ImageSet:

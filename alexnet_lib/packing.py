@@ -9,8 +9,8 @@ import lzma
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from . import storage
+from .paper import unknown_name
 
 __all__ = [
     "FORMAT_VERSION",
@@ -76,6 +77,19 @@ class ImageSet:
             np.asarray(self.images[chosen]), self.labels[chosen], self.classes,
             self.name, self.split, self.note,
         )  # fmt: skip
+
+    def only(self, classes: Sequence[str]) -> ImageSet:
+        """The images of some classes, copied; labels then count in the order given.
+
+        Raises ValueError for a name that isn't among the classes, with the nearest one.
+        """
+        for name in classes:
+            if name not in self.classes:
+                raise unknown_name(f"class of {self.name}", name, self.classes)
+        new_label = {self.classes.index(name): label for label, name in enumerate(classes)}
+        kept = self.subset(np.isin(self.labels, list(new_label)))
+        labels = np.array([new_label[label] for label in kept.labels.tolist()], np.int64)
+        return replace(kept, labels=labels, classes=list(classes))
 
     def __repr__(self) -> str:
         height, width, channels = self.images.shape[1:]

@@ -223,6 +223,24 @@ RECIPES: dict[str, Recipe] = {
             "(as in [C]); the rate drops at fixed shares of a short run.",
         ),
         Recipe(
+            "quick_look",
+            epochs=1,
+            batch_size=12,
+            rate=0.001,
+            schedule="step",
+            biases=dict.fromkeys(("conv2", "conv4", "conv5", "fc6", "fc7"), 0.0),
+            weight_std={
+                "conv2": 0.04, "conv3": 0.03, "conv4": 0.03, "conv5": 0.03, "fc6": 0.015,
+                "fc7": 0.02, "fc8": 0.002,
+            },
+            colour_noise=0.0,
+            source="not from 2012: this course's own, for a network that shows something after "
+            "thirty steps on `plain_shapes`. Every hidden layer but the first starts about as wide "
+            "as He et al. worked out in 2015, sqrt(2 / inputs), so that a picture reaches the last "
+            "layer at full strength; the last layer starts small, so that the first answers are "
+            "guesses; no biases of 1. A tenth of the paper's rate keeps so loud a start in check.",
+        ),
+        Recipe(
             "modern",
             epochs=30,
             batch_size=128,

@@ -1,8 +1,12 @@
-"""Coloured shapes and textures on varied backgrounds, rendered from (seed, split, index)."""
+"""Coloured shapes and textures on varied backgrounds, rendered from (seed, split, index).
+
+Plain ones are large, bright and upright on even grey: so easy that a minute of training shows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import cos, pi, sin
 
 import numpy as np
@@ -22,25 +26,43 @@ _SPLIT_NUMBERS = {"train": 0, "val": 1, "test": 2}
 _LUMINANCE = np.array([0.30, 0.59, 0.11], np.float32)
 
 Window = tuple[slice, slice, np.ndarray, np.ndarray]
+Place = tuple[float, float, float, float, float]  # radius, x, y, angle, squeeze
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Pick = Callable[[np.ndarray, float], np.ndarray]  # (colour beside it, least difference) -> colour
+
+_GREY, _LIGHT, _DARK = (np.full(3, level, np.float32) for level in (110, 235, 15))
 
 
-def render_many(count: int, size: int, split: str = "train", seed: int = 0) -> np.ndarray:
-    """The first `count` images of a split: (count, size, size, 3) uint8; labels are index % 10."""
+def render_many(
+    count: int, size: int, split: str = "train", seed: int = 0, plain: bool = False,
+    labels: Sequence[int] = range(len(CLASSES)),
+) -> np.ndarray:  # fmt: skip
+    """The first `count` images of a split: (count, size, size, 3) uint8, of each label in turn.
+
+    labels: which of `CLASSES`, all of them by default.
+    """
     images = np.empty((count, size, size, 3), np.uint8)
-    for index in range(count):
-        images[index] = render(index, size, split, seed)
+    for number in range(count):
+        index = number // len(labels) * len(CLASSES) + labels[number % len(labels)]
+        images[number] = render(index, size, split, seed, plain)
     return images
 
 
-def render(index: int, size: int, split: str = "train", seed: int = 0) -> np.ndarray:
+def render(
+    index: int, size: int, split: str = "train", seed: int = 0, plain: bool = False
+) -> np.ndarray:
     """One image of class `CLASSES[index % 10]` as (size, size, 3) uint8.
 
     size: height and width, pixels. The same index shows the same scene at every size.
-    split: "train", "val" or "test"; no two splits or seeds share an image.
+    split: "train", "val" or "test"; no two splits or seeds share an image. plain: one large
+    shape, white or black and white, nearly upright near the middle, and nothing else.
     """
     random = np.random.default_rng([seed, _SPLIT_NUMBERS[split], index])
     label = index % len(CLASSES)
+    if plain:
+        canvas = np.broadcast_to(_GREY, (size, size, 3)).copy()
+        _draw_plain_object(random, canvas, label)
+        return canvas.clip(0, 255).astype(np.uint8)
     patchwork = _patchwork(random)  # (cells, cells, 3)
     canvas = _blurred(patchwork, size)  # (H, W, 3) float32, 0..255
     for _ in range(random.integers(0, 4)):
@@ -110,22 +132,37 @@ def _scratch(random: np.random.Generator, canvas: np.ndarray, thickness: float) 
 def _draw_object(
     random: np.random.Generator, canvas: np.ndarray, label: int, patchwork: np.ndarray
 ) -> None:
-    name, size = CLASSES[label], len(canvas)
     radius = random.uniform(0.22, 0.44)
     x, y = random.uniform(0.8 * radius, 1 - 0.8 * radius, 2)
-    angle = random.uniform(0, 2 * pi)
-    squeeze = random.uniform(0.8, 1.0)
+    place = (radius, x, y, random.uniform(0, 2 * pi), random.uniform(0.8, 1.0))
+    behind = patchwork[int(y * len(patchwork)), int(x * len(patchwork))]
+    _draw_at(random, canvas, label, place, behind, partial(_colour_unlike, random), shading=0.3)
+
+
+def _draw_plain_object(random: np.random.Generator, canvas: np.ndarray, label: int) -> None:
+    radius = random.uniform(0.3, 0.42)
+    x, y = random.uniform(0.44, 0.56, 2)
+    place = (radius, x, y, random.uniform(-0.3, 0.3), random.uniform(0.9, 1.0))
+    colours = iter((_LIGHT, _DARK))
+    _draw_at(random, canvas, label, place, _GREY, lambda *_: next(colours), shading=0.1)
+
+
+def _draw_at(
+    random: np.random.Generator, canvas: np.ndarray, label: int, place: Place, behind: np.ndarray,
+    pick: Pick, shading: float,
+) -> None:  # fmt: skip
+    name, size = CLASSES[label], len(canvas)
+    radius, x, y, angle, squeeze = place
     rows, columns, across, down = _window(canvas, x, y, 1.1 * radius)
     u = (across * cos(angle) + down * sin(angle)) / radius
     v = (down * cos(angle) - across * sin(angle)) / (radius * squeeze)
-    behind = patchwork[int(y * len(patchwork)), int(x * len(patchwork))]
-    colour = _colour_unlike(random, behind, 70)
-    shade = 1 + random.uniform(-0.3, 0.3) * u[..., None]  # light from one side
+    colour = pick(behind, 70)
+    shade = 1 + random.uniform(-shading, shading) * u[..., None]  # light from one side
     if name in OUTLINES:
         coverage = _soft(OUTLINES[name](u, v) * radius * squeeze, size)
         _paint(canvas, rows, columns, coverage, shade * colour)
         return
-    second = _colour_unlike(random, colour, 90)
+    second = pick(colour, 90)
     frequency = random.uniform(2.5, 4.0) * pi
     wave = TEXTURES[name](frequency * u, frequency * v)  # about -1..1, its zeros are the edges
     sharpness = size * radius / frequency
