@@ -53,7 +53,8 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
 
 
 def _ablation(record: dict[str, Any]) -> list[str]:
-    return ["**With and without LRN**, small network: " + experiments.summary(record)]
+    title = f"**With and without LRN**, a small network on {_hardware(record)}."
+    return [title, "", "```text", experiments.summary(record), "```"]
 
 
 SECTIONS = {
