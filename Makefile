@@ -21,6 +21,7 @@ RUN = "$(VENV)/bin/python"
 endif
 # the root user of a container needs leave; another address only if ARGS names one
 LAB_FLAGS = --LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb \
+	--ServerApp.kernel_websocket_connection_class=alexnet_lib.lab_server.PromptConnection \
 	$(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root) \
 	$(if $(findstring ip=,$(ARGS)),,--ServerApp.ip=127.0.0.1)
 

@@ -213,6 +213,36 @@ def test_shapes_are_rendered_at_any_size_and_in_any_number():
     assert "8 px" in images.note and "seed 5" in images.note
 
 
+def test_rendered_sets_draw_the_classes_asked_for_and_no_others():
+    images = load("plain_shapes", "val", size=16, limit=7, classes=["ring", "circle"])
+    assert images.name == "plain_shapes" and "plain shapes" in images.note
+    assert images.classes == ["ring", "circle"] and images.labels.tolist() == [0, 1, 0, 1, 0, 1, 0]
+    expected = rendering.render(10, 16, "val", plain=True)  # the second circle
+    np.testing.assert_array_equal(images.images[3], expected)
+    assert load("plain_shapes", limit=1).images.shape == (1, 64, 64, 3)
+
+
+def test_other_sets_can_be_cut_down_to_some_classes():
+    images = load("fashion_mnist", "val", limit=6, classes=["Bag", "Trouser"])
+    assert images.classes == ["Bag", "Trouser"] and sorted(images.labels.tolist()) == [0, 0, 0, 1, 1, 1]
+    whole = load("fashion_mnist", "val")
+    bag = whole.images[whole.labels == whole.classes.index("Bag")][0]
+    np.testing.assert_array_equal(images.images[images.labels == 0][0], bag)
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (["circel"], "unknown class of shapes 'circel'; did you mean 'circle'"),
+        ([], r"classes is \[\]; name at least one"),
+        (["ring", "ring"], "none twice"),
+    ],
+)
+def test_classes_that_make_no_sense(classes, words):
+    with pytest.raises(ValueError, match=words):
+        load("shapes", limit=4, classes=classes)
+
+
 def test_fashion_mnist_ships_balanced_and_whole():
     train, test = load("fashion_mnist", verify=True), load("fashion_mnist", "val", verify=True)
     assert train.images.shape == (8000, 28, 28, 1) and test.images.shape == (2000, 28, 28, 1)

@@ -254,3 +254,15 @@ def test_an_image_set_has_length_subsets_and_a_short_repr():
     np.testing.assert_array_equal(chosen.labels, images.labels[[5, 2]])
     assert len(images.subset(images.labels == 0)) == 4 and len(images.subset([])) == 0
     assert repr(images) == "ImageSet(mine/train: 12 images, 5 x 6 x 3, 3 classes)"
+
+
+def test_only_some_classes_are_kept_in_the_order_asked_for():
+    images = some_images()
+    chosen = images.only([images.classes[2], images.classes[0]])
+    assert chosen.classes == [images.classes[2], images.classes[0]]
+    assert (chosen.name, chosen.split, chosen.note) == (images.name, images.split, images.note)
+    where = np.isin(images.labels, [0, 2])
+    np.testing.assert_array_equal(chosen.images, images.images[where])
+    np.testing.assert_array_equal(chosen.labels, (images.labels[where] == 0).astype(np.int64))
+    with pytest.raises(ValueError, match=r"unknown class of mine 'cc'; did you mean"):
+        images.only(["cc"])

@@ -75,3 +75,41 @@ def test_a_linear_rule_on_pixels_fails_so_shapes_must_be_seen():
     weights = np.linalg.solve(train.T @ train + 10 * np.eye(768), train.T @ targets)
     accuracy = ((val @ weights).argmax(1) == np.arange(200) % 10).mean()
     assert accuracy < 0.3
+
+
+def test_plain_ones_are_bright_and_dark_on_even_grey_near_the_middle():
+    pictures = rendering.render_many(40, 64, plain=True)
+    assert (pictures == pictures[..., :1]).all(), "there is no colour"
+    corners = pictures[:, [0, 0, -1, -1], [0, -1, 0, -1], 0]
+    assert (corners == 110).all()
+    middle = np.abs(pictures[..., 0].astype(int) - 110)[:, 8:-8, 8:-8]
+    assert middle.max(axis=(1, 2)).min() > 80
+    textured = np.arange(40) % 10 >= 6
+    darkest = pictures.min(axis=(1, 2, 3))
+    assert darkest[textured].max() < 60 and darkest[~textured].min() >= 109
+
+
+def test_plain_ones_are_repeatable_too_and_differ_between_splits():
+    picture = rendering.render(5, 32, "val", 1, plain=True)
+    np.testing.assert_array_equal(picture, rendering.render(5, 32, "val", 1, plain=True))
+    for other in (rendering.render(5, 32, "train", 1, plain=True), rendering.render(5, 32, "val", 1)):
+        assert np.abs(picture.astype(int) - other).mean() > 5
+
+
+def test_chosen_labels_show_the_scenes_that_they_have_among_all():
+    some = rendering.render_many(5, 16, "val", labels=[7, 0])
+    for number, index in enumerate((7, 0, 17, 10, 27)):
+        np.testing.assert_array_equal(some[number], rendering.render(index, 16, "val"))
+
+
+def test_plain_ones_are_easy_where_the_others_are_not():
+    def accuracy(plain: bool) -> float:
+        labels = [0, 3, 5, 7]
+        known, asked = (
+            rendering.render_many(count, 16, split, plain=plain, labels=labels) / 255
+            for count, split in ((200, "train"), (100, "val"))
+        )
+        nearest = ((known[:, None] - asked[None]) ** 2).sum((2, 3, 4)).argmin(0)
+        return (nearest % 4 == np.arange(100) % 4).mean()
+
+    assert accuracy(plain=True) > 0.85 > 0.5 > accuracy(plain=False)
