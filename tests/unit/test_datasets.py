@@ -224,7 +224,8 @@ def test_rendered_sets_draw_the_classes_asked_for_and_no_others():
 
 def test_other_sets_can_be_cut_down_to_some_classes():
     images = load("fashion_mnist", "val", limit=6, classes=["Bag", "Trouser"])
-    assert images.classes == ["Bag", "Trouser"] and sorted(images.labels.tolist()) == [0, 0, 0, 1, 1, 1]
+    assert images.classes == ["Bag", "Trouser"]
+    assert sorted(images.labels.tolist()) == [0, 0, 0, 1, 1, 1]
     whole = load("fashion_mnist", "val")
     bag = whole.images[whole.labels == whole.classes.index("Bag")][0]
     np.testing.assert_array_equal(images.images[images.labels == 0][0], bag)

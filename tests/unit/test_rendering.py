@@ -92,7 +92,9 @@ def test_plain_ones_are_bright_and_dark_on_even_grey_near_the_middle():
 def test_plain_ones_are_repeatable_too_and_differ_between_splits():
     picture = rendering.render(5, 32, "val", 1, plain=True)
     np.testing.assert_array_equal(picture, rendering.render(5, 32, "val", 1, plain=True))
-    for other in (rendering.render(5, 32, "train", 1, plain=True), rendering.render(5, 32, "val", 1)):
+    for other in (
+        rendering.render(5, 32, "train", 1, plain=True), rendering.render(5, 32, "val", 1)
+    ):  # fmt: skip
         assert np.abs(picture.astype(int) - other).mean() > 5
 
 
