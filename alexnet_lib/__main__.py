@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from .runs import Run
+    from .teams import Team
+
+__all__ = ["main", "tell"]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -19,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--variant", default="paper", help="which AlexNet, see networks.VARIANTS")
     train.add_argument("--recipe", default="paper2012_small_data", help="see paper.RECIPES")
     train.add_argument("--epochs", type=int, help="cycles through the training set")
-    train.add_argument("--batch-size", type=int, help="images a step")
+    train.add_argument("--batch-size", type=int, help="images a step, over all ranks")
     train.add_argument("--rate", type=float, help="override the rate from here on; see the diary")
     train.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     train.add_argument("--seed", type=int, default=0)
@@ -29,6 +36,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", default="runs/latest", help="folder of checkpoint, record and log")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out")
     train.add_argument("--filter-moments", type=int, default=0, help="pictures of conv1 to keep")
+    train.add_argument("--checkpoint-seconds", type=float, default=600.0,
+                       help="keep the run this often, besides after each epoch")
+    train.add_argument("--towers", type=int, default=1, choices=(1, 2),
+                       help="2: half the channels of each layer on each of two ranks (torchrun)")
+    train.add_argument("--compress-gradients", action="store_true",
+                       help="send gradients between the ranks as bfloat16")
     train.set_defaults(run=_train)
 
     evaluate = commands.add_parser("evaluate", help="measure a run on its validation pictures")
@@ -68,54 +81,77 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace) -> int:
-    import time
-
     import torch
 
-    from . import datasets, models, networks, training
+    from . import ranks, teams, training
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    recipe = training.recipe_of(options.recipe)
-    spec = networks.network(options.variant)
-    training.choose_device(options.device)
-    if not options.resume:
-        training.check_folder(options.out)
-    size = options.size or max(256 if spec.input_size > 200 else 0, spec.input_size)
-    train = datasets.load(options.data, "train", size=size, limit=options.limit)
-    val = datasets.load(options.data, "val", size=size, limit=options.limit)
-    model = models.alexnet(options.variant, len(train.classes), seed=options.seed)
-    what = f"{options.variant} AlexNet, {recipe.name}, {train!r}, {len(val):,} for validation"
-    print(what, flush=True)
-    started, first, bar = time.monotonic(), [None], sys.stderr.isatty()
+    with ranks.join(training.choose_device(options.device)) as here:
+        team = teams.form(here, options.towers, options.compress_gradients)
+        run = _fit(options, team)
+    if team.first:
+        print(f"{run.status}; the record is {Path(options.out) / 'record.json'}")
+    return 0
 
-    def on_step(run: training.Run) -> None:
-        if first[0] is None:
-            first[0] = len(run.losses) - 1
-        if not bar and (run.step == 1 or run.step % 20 == 0):
-            rate = (len(run.losses) - first[0]) * run.about["batch_size"]
+
+def _fit(options: argparse.Namespace, team: Team) -> Run:
+    """Train as the options say, on all ranks of the team."""
+    from . import checkpoints, datasets, networks, ranks, training
+
+    # torchrun starts failed ranks anew with the command that they had the first time
+    again = ranks.restarts() > 0 and checkpoints.find(options.out).exists()
+    resume = options.resume or again
+    with ranks.together():
+        recipe = training.recipe_of(options.recipe)
+        spec = networks.network(options.variant)
+        if not resume:
+            training.check_folder(options.out)
+        size = options.size or max(256 if spec.input_size > 200 else 0, spec.input_size)
+        show = {"size": size, "limit": options.limit, "progress": team.first}
+        train = datasets.load(options.data, "train", **show)
+        val = datasets.load(options.data, "val", **show)
+        model = team.build(networks.network(options.variant, len(train.classes)), options.seed)
+    bar = sys.stderr.isatty()
+    report = _Report(None if bar else 20)
+    if team.first:
+        spread = f", {team.ranks.count} ranks, {team.towers} tower(s)" * (team.ranks.count > 1)
+        what = f"{options.variant} AlexNet, {recipe.name}, {train!r}, {len(val):,} for validation"
+        print(what + spread, flush=True)
+    return training.fit(
+        model, train, val, recipe, epochs=options.epochs, batch_size=options.batch_size,
+        out=options.out, resume=resume, rate=options.rate, seed=options.seed,
+        device=options.device, filter_moments=options.filter_moments,
+        about={"command": options.given, "data_from": options.data}, progress=bar, team=team,
+        checkpoint_seconds=options.checkpoint_seconds, on_step=report.step,
+        on_epoch=report.epoch,
+    )
+
+
+class _Report:
+    """Lines about a run, for a terminal or a log file. every: steps between two; None for none."""
+
+    def __init__(self, every: int | None) -> None:
+        self.every, self.started, self.before = every, time.monotonic(), None
+
+    def step(self, run: Run) -> None:
+        if self.before is None:
+            self.before, self.started = len(run.losses) - 1, time.monotonic()
+        if self.every and (run.step == 1 or run.step % self.every == 0):
+            images = (len(run.losses) - self.before - 1) * run.about["batch_size"]
+            seconds = time.monotonic() - self.started
+            rate = f" {images / seconds:.1f} images/s" if images else ""
             print(
-                f"epoch {run.epoch + 1} step {run.step} loss {run.losses[-1]:.3f} "
-                f"{rate / (time.monotonic() - started):.1f} images/s", flush=True,
+                f"epoch {run.epoch + 1} step {run.step} loss {run.losses[-1]:.3f}{rate}", flush=True
             )
 
-    def on_epoch(run: training.Run) -> None:
+    def epoch(self, run: Run) -> None:
         row = run.epochs[-1]
         print(
             f"epoch {row['epoch']}: loss {row['train_loss']:.3f}, validation top-1 "
             f"{row['val_top1']:.1%}, top-5 {row['val_top5']:.1%}, rate {row['rate']:g}, "
             f"{row['seconds']:.0f} s", flush=True,
         )
-
-    run = training.fit(
-        model, train, val, recipe, epochs=options.epochs, batch_size=options.batch_size,
-        out=options.out, resume=options.resume, rate=options.rate, seed=options.seed,
-        device=options.device, filter_moments=options.filter_moments,
-        about={"command": options.given, "data_from": options.data},
-        progress=bar, on_step=on_step, on_epoch=on_epoch,
-    )
-    print(f"{run.status}; the record is {Path(options.out) / 'record.json'}")
-    return 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -202,12 +238,22 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.run(options)
     except (ValueError, OSError) as error:
-        words = isinstance(error, OSError) and error.filename is None and error.strerror
-        print("error:", " ".join((words or str(error)).split()), file=sys.stderr)
+        tell(error)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def tell(error: Exception) -> None:
+    """Print an error in one line; what all ranks raise is told by the first alone."""
+    from .ranks import EveryRankError, is_first
+
+    if isinstance(error, EveryRankError) and not is_first():
+        return
+    words = isinstance(error, OSError) and error.filename is None and error.strerror
+    rank = "" if is_first() else f"rank {os.environ['RANK']}: "
+    print(f"{rank}error:", " ".join((words or str(error)).split()), file=sys.stderr)
 
 
 if __name__ == "__main__":

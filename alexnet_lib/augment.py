@@ -14,6 +14,7 @@ __all__ = [
     "colour_components",
     "colour_noise",
     "mean_image",
+    "pixel_sum",
     "random_crops",
     "ten_crop",
     "to_input",
@@ -27,6 +28,20 @@ def _check_crop(H: int, W: int, size: int) -> None:
         )
 
 
+def pixel_sum(
+    images: np.ndarray, first: int = 0, last: int | None = None, chunk: int = 256
+) -> torch.Tensor:
+    """Return the sum of uint8 images (N, H, W, C) for each pixel and channel, int64 (H, W, C).
+
+    first, last: which images, from and up to; all by default.
+    """
+    total = np.zeros(images.shape[1:], np.int64)
+    last = len(images) if last is None else last
+    for start in range(first, last, chunk):
+        total += images[start : min(start + chunk, last)].sum(axis=0, dtype=np.int64)
+    return torch.from_numpy(total)
+
+
 def mean_image(images: np.ndarray, chunk: int = 256) -> torch.Tensor:
     """Return the mean of uint8 images (N, H, W, C) for each pixel and channel, float32 (H, W, C).
 
@@ -34,10 +49,7 @@ def mean_image(images: np.ndarray, chunk: int = 256) -> torch.Tensor:
     """
     if len(images) == 0:
         raise ValueError("there are no images to average; give at least one.")
-    total = np.zeros(images.shape[1:], np.int64)
-    for start in range(0, len(images), chunk):
-        total += images[start : start + chunk].sum(axis=0, dtype=np.int64)
-    return torch.from_numpy((total / len(images)).astype(np.float32))
+    return (pixel_sum(images, chunk=chunk).double() / len(images)).float()
 
 
 def colour_components(images: np.ndarray, limit: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -67,6 +79,7 @@ def colour_components(images: np.ndarray, limit: int = 2000) -> tuple[torch.Tens
 def colour_noise(
     x: torch.Tensor, values: torch.Tensor, vectors: torch.Tensor, std: float = 0.1,
     generator: torch.Generator | None = None, convention: str = "source2012",
+    within: tuple[int, int] | None = None,
 ) -> torch.Tensor:
     """Shift the colour of each picture along the principal components [P §4.1].
 
@@ -74,9 +87,10 @@ def colour_noise(
     std: of the random factors, one for each picture and component.
     convention: "source2012" multiplies by square roots of the eigenvalues and divides the
     picture by 1 + std [S convdata_jpeg.py:65,155-179]; "paper" multiplies by the eigenvalues, on
-    pictures scaled to 0..1 and back, and divides by nothing.
+    pictures scaled to 0..1 and back, and divides by nothing. within: as in `random_crops`.
     """
-    factors = torch.randn(len(x), 3, generator=generator).to(x.device) * std  # (N, 3)
+    rows, total = _rows(len(x), within)
+    factors = torch.randn(total, 3, generator=generator)[rows].to(x.device) * std  # (N, 3)
     if convention == "source2012":
         scales, divisor = values.sqrt(), 1 + std
     elif convention == "paper":
@@ -87,19 +101,29 @@ def colour_noise(
     return (x + shifts[:, :, None, None]) / divisor
 
 
+def _rows(count: int, within: tuple[int, int] | None) -> tuple[slice, int]:
+    """Return where `count` pictures lie in their batch, and how many that has."""
+    first, total = within or (0, count)
+    return slice(first, first + count), total
+
+
 def random_crops(
-    images: torch.Tensor, size: int, generator: torch.Generator | None = None, flip: bool = True
+    images: torch.Tensor, size: int, generator: torch.Generator | None = None, flip: bool = True,
+    within: tuple[int, int] | None = None,
 ) -> torch.Tensor:
     """Cut a random square from every picture and mirror every second one or so [P §4.1].
 
     images: uint8 (N, H, W, C), on any device. size: side of the square. generator: on the CPU.
+    within: (first, total) where these are pictures first, first + 1, ... of a batch of `total`;
+    each then gets what it would get if the batch were cut as a whole.
     Returns uint8 (N, size, size, C). Raises ValueError where the square doesn't fit.
     """
     N, H, W, _ = images.shape
     _check_crop(H, W, size)
-    tops = torch.randint(H - size + 1, (N,), generator=generator)
-    lefts = torch.randint(W - size + 1, (N,), generator=generator)
-    mirrored = (torch.rand(N, generator=generator) < 0.5) & flip
+    rows, total = _rows(N, within)
+    tops = torch.randint(H - size + 1, (total,), generator=generator)[rows]
+    lefts = torch.randint(W - size + 1, (total,), generator=generator)[rows]
+    mirrored = (torch.rand(total, generator=generator)[rows] < 0.5) & flip
     cut = _cut_one_by_one if images.device.type == "cpu" else _cut_at_once
     return cut(images, size, tops, lefts, mirrored)
 

@@ -36,24 +36,33 @@ def sample_order(seed: int, epoch: int, count: int) -> np.ndarray:
 class Batches:
     """Cropped, mirrored and recoloured batches of one training set.
 
-    images: an ImageSet. size: side of the crops, pixels. batch_size: images; the rest of an epoch
-    that fills no batch is left for the next epoch's new order. mean: from augment.mean_image.
-    colour: (eigenvalues, eigenvectors, std) or None. device: where batches go. A set that fits
-    into half of the free memory of a GPU is kept there as uint8, and crops are cut there.
+    images: an ImageSet. size: side of the crops, pixels. batch_size: images a step, over all
+    processes. mean: from augment.mean_image. colour: (eigenvalues, eigenvectors, std) or None.
+    device: where batches go. A set that fits into half of the free memory of a GPU is kept there
+    as uint8, and crops are cut there. part: (index, of how many) parts of each batch this process
+    gets: whatever the parts, together they are the same batches. drop_last: leave the rest of an
+    epoch that fills no batch for the next epoch's new order; otherwise it is a smaller batch.
     """
 
     def __init__(
         self, images: ImageSet, size: int, batch_size: int, mean: torch.Tensor,
         colour: tuple[torch.Tensor, torch.Tensor, float] | None = None, seed: int = 0,
-        flip: bool = True, device: str | torch.device = "cpu",
+        flip: bool = True, device: str | torch.device = "cpu", part: tuple[int, int] = (0, 1),
+        drop_last: bool = False,
     ) -> None:
         if not 1 <= batch_size <= len(images):
             raise ValueError(
                 f"batch_size is {batch_size}, but there are {len(images)} training images; "
                 f"choose 1 to {len(images)}."
             )
+        if batch_size < part[1]:
+            raise ValueError(
+                f"batch_size is {batch_size} for {part[1]} parts of each batch; give at least "
+                f"{part[1]}, or start fewer processes."
+            )
         self.images, self.size, self.batch_size = images, size, batch_size
         self.mean, self.colour, self.seed, self.flip = mean, colour, seed, flip
+        self.part, self.drop_last = part, drop_last
         self.device = torch.device(device)
         self.labels = torch.from_numpy(np.array(images.labels))
         self.resident: torch.Tensor | None = None
@@ -64,24 +73,37 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the steps of an epoch."""
-        return len(self.images) // self.batch_size
+        whole, rest = divmod(len(self.images), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def rows(self, step: int) -> tuple[int, int, int]:
+        """Return which rows of a step's batch are this part's (from, up to), and how many it has.
+
+        In a last, smaller batch a part may have none.
+        """
+        total = min(self.batch_size, len(self.images) - step * self.batch_size)
+        index, parts = self.part
+        return total * index // parts, total * (index + 1) // parts, total
 
     def get(self, epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return float32 images (N, C, size, size) and int64 labels (N,) of one step."""
         order = sample_order(self.seed, epoch, len(self.images))
-        chosen = np.array(order[step * self.batch_size : (step + 1) * self.batch_size])
+        first, last, total = self.rows(step)
+        before = step * self.batch_size
+        chosen = np.array(order[before + first : before + last])
         generator = torch.Generator().manual_seed(random_seed("crops", self.seed, epoch, step))
         if self.resident is not None:
             pictures = self.resident[torch.from_numpy(chosen).to(self.device)]
         else:
             pictures = torch.from_numpy(np.asarray(self.images.images[chosen]))
-        crops = augment.random_crops(pictures, self.size, generator, self.flip)
+        within = (first, total)
+        crops = augment.random_crops(pictures, self.size, generator, self.flip, within)
         if self.resident is None:
             crops = crops.to(self.device, non_blocking=True)
         x = augment.to_input(crops, self.mean)
         if self.colour is not None:
             values, vectors, std = self.colour
-            x = augment.colour_noise(x, values, vectors, std, generator)
+            x = augment.colour_noise(x, values, vectors, std, generator, within=within)
         return x, self.labels[torch.from_numpy(chosen)].to(self.device)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -201,10 +201,7 @@ def _two_gpus() -> list[Result]:
     totals = shapes.totals(spec)
     parameters, macs = shapes.tower_parameters(spec), shapes.tower_macs(spec)
     crossing = shapes.transfer_bytes(spec, TRANSFERS)
-    last = shapes.walk(spec)[-1].bytes
-    inputs = totals.bytes_with_input - totals.bytes_with_norm_and_pool
-    halves = (totals.bytes_with_norm_and_pool - last) // 2
-    activations = [(halves + extra + inputs) * BATCH / 1e6 for extra in (last, 0)]
+    activations = [count * BATCH / 1e6 for count in shapes.tower_activation_bytes(spec)]
     return [
         equal("parameters on GPU 0 and 1", [32_531_112, 28_434_112], list(parameters)),
         close("the same, MB", [130.1, 113.7], [4 * count / 1e6 for count in parameters], 0.05),

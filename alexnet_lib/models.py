@@ -7,6 +7,7 @@ variant "torchvision" they are numbered as in torchvision, so that its state dic
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from .paper import LayerSpec, NetworkSpec
 
 __all__ = [
     "CeilConv2d", "LRN", "MaskDropout", "Net", "SameMapNorm", "alexnet", "blueprint", "build",
+    "stage_module", "stage_paths", "starting_values",
 ]
 
 
@@ -57,20 +59,32 @@ class CeilConv2d(nn.Conv2d):
 
 
 class MaskDropout(nn.Module):
-    """Dropout as in 2012: a plain mask in training, a factor `keep` at test."""
+    """Dropout as in 2012: a plain mask in training, a factor `keep` at test.
 
-    def __init__(self, keep: float = 0.5) -> None:
+    inverted: divide by `keep` in training instead, as today. parts, part: where a layer's units
+    lie on several devices, into how many equal parts they are cut and which this one is. Every
+    process draws the mask of the whole batch and layer, and uses its own part of it: so the run
+    is the same however it is spread. `rows` says which pictures of the batch are here.
+    """
+
+    def __init__(
+        self, keep: float = 0.5, inverted: bool = False, parts: int = 1, part: int = 0
+    ) -> None:
         super().__init__()
-        self.keep = keep
+        self.keep, self.inverted, self.parts, self.part = keep, inverted, parts, part
+        self.rows: tuple[int, int] | None = None  # the first picture here, pictures in all
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return ops.mask_dropout(x, self.keep, self.training)
+        first, total = self.rows if self.training and self.rows else (0, len(x))
+        units = x.shape[1]
+        whole, corner = (total, units * self.parts), (first, units * self.part)
+        return ops.mask_dropout(x, self.keep, self.training, self.inverted, whole, corner)
 
     def extra_repr(self) -> str:
-        return f"keep={self.keep}"
+        return f"keep={self.keep}" + (", inverted" if self.inverted else "")
 
 
-def _module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
+def stage_module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
     """Build one stage; inputs is the shape it gets, (C, H, W) or (C,)."""
     if spec.kind == "conv":
         kind = CeilConv2d if spec.rounding == "ceil" else nn.Conv2d
@@ -79,7 +93,7 @@ def _module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
     if spec.kind == "fc":
         return nn.Linear(inputs[0], spec.channels)
     if spec.kind == "dropout":
-        return nn.Dropout(1 - spec.keep) if spec.inverted else MaskDropout(spec.keep)
+        return MaskDropout(spec.keep, spec.inverted)
     window, ceil_mode = (spec.kernel, spec.stride, spec.padding), spec.rounding == "ceil"
     return {
         "relu": lambda: nn.ReLU(inplace=True),
@@ -94,6 +108,54 @@ def _module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
     }[spec.kind]()
 
 
+def stage_paths(spec: NetworkSpec) -> dict[str, str]:
+    """Return where each stage's module lies in a Net, such as conv1: features.conv1."""
+    paths, part, count = {}, "features", 0
+    for layer in spec.layers:
+        if layer.kind in ("adaptive_pool", "flatten"):
+            paths[layer.name] = layer.name
+            part, count = "classifier", 0
+            continue
+        paths[layer.name] = f"{part}.{count if spec.numbered else layer.name}"
+        count += 1
+    return paths
+
+
+def starting_values(
+    spec: NetworkSpec, seed: int | None = None, biases: dict[str, float] | None = None,
+    he: bool = False, weight_std: dict[str, float] | None = None,
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Draw a network's first weights and biases, one parameter after another, by name.
+
+    Arguments as in `Net.initialize`. The draws are the same on every machine and device.
+    """
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    paths, before = stage_paths(spec), (spec.input_channels,)
+    for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
+        inputs, before = before, row.output
+        if layer.kind not in shapes.WEIGHTED:
+            continue
+        window = (layer.kernel, layer.kernel) if layer.kind == "conv" else ()
+        weight = torch.empty(layer.channels, inputs[0] // layer.groups, *window)
+        bias = torch.empty(layer.channels)
+        value = 0.0 if he else layer.bias
+        std = (weight_std or {}).get(layer.name, layer.weight_std)
+        if he:
+            nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
+        elif std is None:
+            nn.init.kaiming_uniform_(weight, a=5**0.5, generator=generator)
+            fan_in = weight[0].numel()
+            bias.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
+            value = None
+        else:
+            weight.normal_(0, std, generator=generator)
+        value = (biases or {}).get(layer.name, value)
+        if value is not None:
+            bias.fill_(value)
+        yield f"{paths[layer.name]}.weight", weight
+        yield f"{paths[layer.name]}.bias", bias
+
+
 class Net(nn.Module):
     """A network built from a NetworkSpec: `features` over maps, then `classifier` over vectors.
 
@@ -104,23 +166,19 @@ class Net(nn.Module):
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
-        shape: tuple[int, ...] = (spec.input_channels, spec.input_size, spec.input_size)
+        self.stages = stage_paths(spec)
         parts: dict[str, OrderedDict[str, nn.Module]] = {
             "features": OrderedDict(), "classifier": OrderedDict(),
         }
-        self.stages: dict[str, str] = {}  # stage -> path of its module
-        part = "features"
+        shape: tuple[int, ...] = (spec.input_channels, spec.input_size, spec.input_size)
         for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
-            module = _module(layer, shape)
+            module = stage_module(layer, shape)
+            part, _, key = self.stages[layer.name].rpartition(".")
+            if part:
+                parts[part][key] = module
+            else:
+                self.add_module(key, module)
             shape = row.output
-            if layer.kind in ("adaptive_pool", "flatten"):
-                self.add_module(layer.name, module)
-                self.stages[layer.name] = layer.name
-                part = "classifier"
-                continue
-            key = str(len(parts[part])) if spec.numbered else layer.name
-            parts[part][key] = module
-            self.stages[layer.name] = f"{part}.{key}"
         self.features = nn.Sequential(parts["features"])
         self.classifier = nn.Sequential(parts["classifier"])
         self._between = [name for name in self.stages if "." not in self.stages[name]]
@@ -148,25 +206,9 @@ class Net(nn.Module):
         He initialization and zero biases instead. A stage without a standard deviation keeps
         torch's own rule.
         """
-        generator = None if seed is None else torch.Generator().manual_seed(seed)
-        for layer in self.spec.layers:
-            if layer.kind not in ("conv", "fc"):
-                continue
-            module = self.stage(layer.name)
-            bias = 0.0 if he else layer.bias
-            std = (weight_std or {}).get(layer.name, layer.weight_std)
-            if he:
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-            elif std is None:
-                nn.init.kaiming_uniform_(module.weight, a=5**0.5, generator=generator)
-                fan_in = module.weight[0].numel()
-                module.bias.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)
-                bias = None
-            else:
-                module.weight.normal_(0, std, generator=generator)
-            bias = (biases or {}).get(layer.name, bias)
-            if bias is not None:
-                module.bias.fill_(bias)
+        parameters = dict(self.named_parameters())
+        for name, values in starting_values(self.spec, seed, biases, he, weight_std):
+            parameters[name].copy_(values)
         return self
 
 

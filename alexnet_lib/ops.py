@@ -236,18 +236,24 @@ def max_pool2d_loops(x: torch.Tensor, kernel: int = 3, stride: int = 2) -> torch
 
 
 def mask_dropout(
-    x: torch.Tensor, keep: float = 0.5, training: bool = True, inverted: bool = False
+    x: torch.Tensor, keep: float = 0.5, training: bool = True, inverted: bool = False,
+    whole: tuple[int, int] | None = None, corner: tuple[int, int] = (0, 0),
 ) -> torch.Tensor:
     """Silence units at random in training, each kept with probability `keep` [P §4.2].
 
     As in 2012 the survivors keep their value and the test pass multiplies by `keep`; with
     `inverted` the survivors are divided by `keep` and the test pass does nothing, as today.
+    whole, corner: where x (N, units) is a part of a bigger batch or layer, the shape of that and
+    where in it x begins: the mask is drawn for the whole, so that each part gets its own part.
     Raises ValueError unless 0 < keep <= 1.
     """
     if not 0 < keep <= 1:
         raise ValueError(f"keep is {keep}; the share of units kept lies above 0 and up to 1.")
-    if inverted:
-        return F.dropout(x, 1 - keep, training)
     if not training:
-        return x * keep
-    return x * torch.empty_like(x).bernoulli_(keep)
+        return x if inverted else x * keep
+    part = whole is not None and whole != tuple(x.shape)
+    mask = (x.new_empty(whole) if part else torch.empty_like(x)).bernoulli_(keep)
+    if part:
+        (row, column), (N, units) = corner, x.shape
+        mask = mask[row : row + N, column : column + units]
+    return x * (mask.div_(keep) if inverted else mask)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 __all__ = [
-    "Row", "Totals", "clipped_pixels", "output_size", "totals", "tower_macs", "tower_parameters",
-    "transfer_bytes", "walk",
+    "Row", "Totals", "clipped_pixels", "output_size", "totals", "tower_activation_bytes",
+    "tower_macs", "tower_parameters", "transfer_bytes", "walk",
 ]
 
 WINDOWED = ("conv", "max_pool", "average_pool")
@@ -214,6 +214,18 @@ def tower_macs(spec) -> tuple[int, int]:
 def _halved(costs: list[int]) -> tuple[int, int]:
     half = sum(cost // 2 for cost in costs[:-1])
     return half + costs[-1], half
+
+
+def tower_activation_bytes(spec) -> tuple[int, int]:
+    """Return the bytes of activations on GPU 0 and GPU 1 in the forward pass of one image, float32.
+
+    Counted are the input, which both hold, and the outputs of convolutions, fully connected
+    layers, LRN and pooling; the last layer's lie on GPU 0.
+    """
+    total, last = totals(spec), walk(spec)[-1].bytes
+    inputs = total.bytes_with_input - total.bytes_with_norm_and_pool
+    half = (total.bytes_with_norm_and_pool - last) // 2 + inputs
+    return half + last, half
 
 
 def transfer_bytes(spec, transfers) -> dict[tuple[str, str], int]:

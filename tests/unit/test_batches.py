@@ -34,8 +34,40 @@ def test_every_picture_once_an_epoch_with_its_label():
     assert seen != sorted(seen)
 
 
-def test_what_fills_no_batch_waits_for_the_next_epoch():
+def test_what_fills_no_batch_is_a_smaller_one():
     whole = batches.Batches(numbered_set(17), 6, 5, MEAN)
+    sizes, seen = [], []
+    for x, y in whole.epoch(0):
+        sizes.append(len(y))
+        seen += which(x)
+    assert sizes == [5, 5, 5, 2]
+    assert sorted(seen) == list(range(17))
+
+
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_parts_of_a_batch_together_are_the_batch(toy_images, parts):
+    images = toy_images(26)
+    values, vectors = augment.colour_components(images.images)
+    settings = (images, 10, 8, augment.mean_image(images.images), (values, vectors, 0.1), 3)
+    whole = batches.Batches(*settings)
+    shares = [batches.Batches(*settings, part=(index, parts)) for index in range(parts)]
+    for epoch, step in ((0, 0), (1, 2), (2, 3)):  # the last one has two pictures only
+        x, y = whole.get(epoch, step)
+        pieces = [share.get(epoch, step) for share in shares]
+        assert torch.equal(torch.cat([piece[0] for piece in pieces]), x)
+        assert torch.equal(torch.cat([piece[1] for piece in pieces]), y)
+        rows = [share.rows(step) for share in shares]
+        assert [last - first for first, last, _ in rows] == [len(piece[1]) for piece in pieces]
+        assert {total for _, _, total in rows} == {len(y)}
+
+
+def test_a_batch_has_a_picture_for_each_part():
+    with pytest.raises(ValueError, match="batch_size is 2 for 3 parts .*give at least 3"):
+        batches.Batches(numbered_set(17), 6, 2, MEAN, part=(0, 3))
+
+
+def test_with_drop_last_the_rest_waits_for_the_next_epoch():
+    whole = batches.Batches(numbered_set(17), 6, 5, MEAN, drop_last=True)
     assert len(whole) == 3
     left_out = [
         set(range(17)) - {n for x, _ in whole.epoch(epoch) for n in which(x)} for epoch in range(6)

@@ -18,16 +18,19 @@ FLOORS = [
     {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
     {
         "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
-        "networks", "numerals", "packing", "pictures", "records", "rendering", "shipped",
+        "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering", "shipped",
     },
-    {"datasets", "facts", "judging", "plots", "runs"},
+    {"datasets", "exchange", "facts", "judging", "launching", "plots", "runs"},
     {"augment", "demos", "ops", "optim"},
     {
         "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
         "exercises_training", "labs", "models", "monitor", "predictions",
     },
-    {"benchmarks", "checkpoints", "exercises", "signals", "towers"},
-    {"checks", "probes", "training"},
+    {"checkpoints", "exercises", "signals", "towers"},
+    {"checks", "probes", "teams"},
+    {"evaluation", "tower_runs"},
+    {"benchmarks", "sessions"},
+    {"training"},
     {"ablations", "tours", "verification"},
     {"experiments", "widgets"},
     {"results"},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_lib import checkpoints, models, networks, optim, training
+from alexnet_lib import checkpoints, models, networks, optim, sessions
 
 STEPS, EPOCHS = 4, 3  # of toy_recipe on 32 images
 MOMENTS = 6
@@ -54,15 +54,13 @@ def test_a_stopped_run_goes_on_as_if_it_never_had(fit, whole, tmp_path, stops):
     assert (ours["filters"] == theirs["filters"]).all()
 
 
-def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(fit, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)  # one after every step
-
+def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(fit, whole, tmp_path):
     def die(run):
         if len(run.losses) == 7:
             raise RuntimeError("the power went out")
 
     with pytest.raises(RuntimeError):
-        fit(tmp_path, on_step=die)
+        fit(tmp_path, on_step=die, checkpoint_seconds=1e-9)  # one after every step
     record = json.loads((tmp_path / "record.json").read_text())
     assert (record["status"], len(record["losses"])) == ("running", 6)
     model, run = fit(tmp_path, resume=True)
@@ -158,7 +156,7 @@ def test_ctrl_c_while_evaluating(fit, whole, tmp_path, monkeypatch):
     def press(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "evaluate", press)
+    monkeypatch.setattr(sessions, "evaluate", press)
     _, run = fit(tmp_path)
     assert (run.status, run.epoch, run.step, run.epochs) == ("stopped", 0, STEPS, [])
     monkeypatch.undo()

@@ -1,0 +1,232 @@
+"""AlexNet on two devices: each process holds one tower, half the kernels of every layer.
+
+Tower 0 lies on the even ranks, tower 1 on the odd ones. A convolution in two groups reads its own
+tower; conv3, fc6 and fc7 read both, and fc8 lies whole on tower 0 [S layers-145.cfg]. So
+conv3(x) = own(half of x here) + other(half of x there) + one bias.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from . import shapes
+from .exchange import Exchange, Link, begin, end
+from .models import MaskDropout, blueprint, stage_module, stage_paths, starting_values
+from .paper import LayerSpec, NetworkSpec
+
+__all__ = ["TowerNet", "check_spec", "merge", "parameter_tensors", "pieces", "reads_both", "split"]
+
+Piece = tuple[str, str, tuple[slice, ...]]  # name in the whole network, in the tower, which part
+
+
+def check_spec(spec: NetworkSpec) -> None:
+    """Raise ValueError unless the network can be cut into two towers by its channels."""
+    advice = "Two towers need a network like the variant 'paper' or 'source2012'."
+    for layer in spec.layers:
+        if layer.kind == "adaptive_pool":
+            raise ValueError(f"the network {spec.name!r} has an adaptive pooling. {advice}")
+        if layer.kind == "lrn" and layer.groups != 2:
+            raise ValueError(
+                f"{layer.name} of the network {spec.name!r} normalizes over all channels, across "
+                f"the boundary between the towers. {advice}"
+            )
+        if layer.kind in shapes.WEIGHTED and layer != spec.layers[-1] and layer.channels % 2:
+            raise ValueError(
+                f"{layer.name} of the network {spec.name!r} has {layer.channels} channels, which "
+                f"can't be halved. {advice}"
+            )
+        if layer.kind == "conv" and layer.groups not in (1, 2):
+            raise ValueError(
+                f"{layer.name} of the network {spec.name!r} has {layer.groups} groups. {advice}"
+            )
+    if spec.layers[-1].kind != "fc":
+        raise ValueError(f"the network {spec.name!r} doesn't end in a layer 'fc'. {advice}")
+
+
+def reads_both(spec: NetworkSpec) -> list[str]:
+    """Return the stages that read both towers, in order: conv3, fc6, fc7, fc8 in the paper."""
+    weighted = [layer for layer in spec.layers if layer.kind in shapes.WEIGHTED]
+    return [layer.name for layer in weighted[1:] if layer.groups == 1]
+
+
+class _ReadsBoth(nn.Module):
+    """A layer over both towers' outputs: a part for this tower's half, one for the other's."""
+
+    def __init__(
+        self, own: nn.Module, other: nn.Module, link: Link, name: str, sends: bool = True
+    ) -> None:
+        super().__init__()
+        self.own, self.other, self.link, self.name, self.sends = own, other, link, name, sends
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        exchange = Exchange(self.link, self.name, sends=self.sends)
+        x, token = begin(x, exchange)
+        y = self.own(x)
+        return y + self.other(end(token, exchange))
+
+
+class _GivesAway(nn.Module):
+    """Tower 1's end: it sends what the last layer reads, and keeps (N, 0) to go backward from."""
+
+    def __init__(self, link: Link, name: str) -> None:
+        super().__init__()
+        self.link, self.name = link, name
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        exchange = Exchange(self.link, self.name, receives=False)
+        _, token = begin(x, exchange)
+        return end(token, exchange)
+
+
+class TowerNet(nn.Module):
+    """One tower of a network, with the same weights that the whole one would have.
+
+    spec: the whole network. tower: 0 or 1. link: the line to the other tower. Takes the images
+    (N, C, H, W) that the other tower takes too; gives logits (N, classes) on tower 0 and an empty
+    (N, 0) on tower 1, which goes backward from its sum. Raises ValueError for a network that can't
+    be cut.
+    """
+
+    def __init__(self, spec: NetworkSpec, tower: int, link: Link) -> None:
+        super().__init__()
+        check_spec(spec)
+        if tower not in (0, 1):
+            raise ValueError(f"tower is {tower}; there are two, 0 and 1.")
+        self.spec, self.tower, self.link = spec, tower, link
+        self.stages = stage_paths(spec)
+        parts = {"features": OrderedDict(), "classifier": OrderedDict()}
+        both, before = set(reads_both(spec)), (spec.input_channels,)
+        for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
+            part, _, key = self.stages[layer.name].rpartition(".")
+            inputs = before[0] // (2 if layer.name != self._first else 1)
+            if part:
+                parts[part][key] = self._module(layer, inputs, layer.name in both)
+            before = row.output
+        self.features = nn.Sequential(parts["features"])
+        self.classifier = nn.Sequential(parts["classifier"])
+
+    @property
+    def _first(self) -> str:
+        return next(layer.name for layer in self.spec.layers if layer.kind in shapes.WEIGHTED)
+
+    def _module(self, layer: LayerSpec, inputs: int, both: bool) -> nn.Module:
+        """Build this tower's part of one stage, which gets `inputs` channels or units."""
+        last = layer == self.spec.layers[-1]
+        if last and self.tower == 1:
+            return _GivesAway(self.link, layer.name)
+        if layer.kind == "dropout":
+            return MaskDropout(layer.keep, layer.inverted, parts=2, part=self.tower)
+        if layer.kind in shapes.WEIGHTED:
+            half = replace(layer, channels=layer.channels // (1 if last else 2), groups=1)
+            own = stage_module(half, (inputs,))
+            if not both:
+                return own
+            other = stage_module(half, (inputs,))
+            other.bias = None  # one bias for both parts
+            return _ReadsBoth(own, other, self.link, layer.name, sends=not last)
+        return stage_module(replace(layer, groups=1), (inputs,))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.features(x).flatten(1))
+
+    def stage(self, name: str) -> nn.Module:
+        """Return the module of a stage by the stage's name, such as "conv1"."""
+        self.spec.layer(name)
+        return self.get_submodule(self.stages[name])
+
+    @torch.no_grad()
+    def initialize(
+        self, seed: int | None = None, biases: dict[str, float] | None = None, he: bool = False,
+        weight_std: dict[str, float] | None = None,
+    ) -> TowerNet:
+        """Draw the weights that `Net.initialize` would draw, and keep this tower's part.
+
+        One layer is drawn at a time, so that the whole network never lies here.
+        """
+        mine: dict[str, list[Piece]] = {}
+        for piece in pieces(self.spec, self.tower):
+            mine.setdefault(piece[0], []).append(piece)
+        own = dict(self.named_parameters())
+        for name, values in starting_values(self.spec, seed, biases, he, weight_std):
+            for _, tower_name, index in mine.get(name, ()):
+                own[tower_name].copy_(values[index])
+        return self
+
+
+def pieces(spec: NetworkSpec, tower: int) -> Iterator[Piece]:
+    """Yield which part of which parameter of the whole network one tower holds.
+
+    Each item: the name in the whole network, the name in TowerNet, and the slices that cut it.
+    """
+    paths, both = stage_paths(spec), set(reads_both(spec))
+    before = (spec.input_channels,)
+    for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
+        if layer.kind not in shapes.WEIGHTED:
+            before = row.output
+            continue
+        path, last = paths[layer.name], layer == spec.layers[-1]
+        rows = slice(None) if last else _half(layer.channels, tower)
+        if not (last and tower == 1):
+            if layer.name not in both:
+                columns = slice(None)  # all of the picture, or the group's own inputs
+                yield f"{path}.weight", f"{path}.weight", (rows, columns)
+                yield f"{path}.bias", f"{path}.bias", (rows,)
+            else:
+                own, other = _half(before[0], tower), _half(before[0], 1 - tower)
+                yield f"{path}.weight", f"{path}.own.weight", (rows, own)
+                yield f"{path}.weight", f"{path}.other.weight", (rows, other)
+                yield f"{path}.bias", f"{path}.own.bias", (rows,)
+        before = row.output
+
+
+def _half(count: int, tower: int) -> slice:
+    return slice(0, count // 2) if tower == 0 else slice(count // 2, count)
+
+
+def split(
+    whole: dict[str, torch.Tensor], spec: NetworkSpec, tower: int
+) -> dict[str, torch.Tensor]:
+    """Return one tower's part of the whole network's state dict (or of anything named like it).
+
+    Raises ValueError where a parameter is missing or has another shape than the network says.
+    """
+    for name, empty in parameter_tensors(spec).items():
+        if name not in whole or whole[name].shape != empty.shape:
+            got = "nothing" if name not in whole else str(tuple(whole[name].shape))
+            raise ValueError(
+                f"the network {spec.name!r} needs {name} of shape {tuple(empty.shape)}; there is "
+                f"{got}. Take a checkpoint of the same variant and classes."
+            )
+    return {inner: whole[name][index] for name, inner, index in pieces(spec, tower)}
+
+
+def merge(
+    towers: tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]], spec: NetworkSpec,
+    only: Sequence[str] | None = None,
+) -> dict[str, torch.Tensor]:
+    """Put two towers' state dicts together to the whole network's; the opposite of `split`.
+
+    only: the names, in the whole network, that are wanted; all by default.
+    """
+    kind = next(iter(towers[0].values())).dtype
+    whole = {
+        name: torch.empty_like(empty, dtype=kind, device="cpu")
+        for name, empty in parameter_tensors(spec).items()
+        if only is None or name in only
+    }
+    for tower, state in enumerate(towers):
+        for name, inner, index in pieces(spec, tower):
+            if name not in whole:
+                continue
+            whole[name][index] = state[inner].detach().to("cpu")
+    return whole
+
+
+def parameter_tensors(spec: NetworkSpec) -> dict[str, torch.Tensor]:
+    """Return the whole network's parameters by name, shapes without memory."""
+    return {name: p.detach() for name, p in blueprint(spec).named_parameters()}
