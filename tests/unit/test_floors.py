@@ -20,13 +20,13 @@ FLOORS = [
         "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
         "networks", "numerals", "packing", "pictures", "records", "rendering", "shipped",
     },
-    {"datasets", "facts", "judging", "plots", "runs"},
+    {"datasets", "facts", "grids", "judging", "plots", "runs"},
     {"augment", "demos", "ops", "optim"},
     {
         "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
-        "exercises_training", "labs", "models", "monitor", "predictions",
+        "exercises_training", "exercises_windows", "labs", "models", "monitor", "predictions",
     },
-    {"benchmarks", "checkpoints", "exercises", "signals", "towers"},
+    {"benchmarks", "checkpoints", "exercises", "signals", "size_lab", "towers"},
     {"checks", "probes", "training"},
     {"ablations", "tours", "verification"},
     {"experiments", "widgets"},
@@ -35,9 +35,10 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "labs", "monitor", "numerals", "pictures", "plots", "predictions", "tours", "widgets",
+    "demos", "grids", "labs", "monitor", "numerals", "pictures", "plots", "predictions",
+    "size_lab", "tours", "widgets",
 }  # may load matplotlib
-WITHOUT_TORCH = {"numerals", "pictures", "plots"} | FLOORS[0]
+WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots"} | FLOORS[0]
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
