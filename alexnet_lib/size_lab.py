@@ -30,7 +30,7 @@ PRESETS: dict[str, tuple[str, int, int, int, int, str, str]] = {
     "Caffe's 227": ("227; the pools round up", 227, 11, 4, 0, "floor", "ceil"),
     "torchvision": ("224 with 2 zeros around", 224, 11, 4, 2, "floor", "floor"),
     "D2L": ("224 with 1 zero around", 224, 11, 4, 1, "floor", "floor"),
-    "a hidden 54": ("224 rounded down, the pools up", 224, 11, 4, 0, "floor", "ceil"),
+    "Caffe at 224": ("224 rounded down, the pools up", 224, 11, 4, 0, "floor", "ceil"),
     "5 × 5 by hand": ("the example of section 4", 5, 3, 1, 0, "floor", "floor"),
 }
 SETTINGS = ("input_size", "kernel", "stride", "padding", "rounding", "pools")
@@ -80,8 +80,8 @@ class SizeLab(Lab):
     padding = traitlets.Int(0).tag(sync=True)
     rounding = traitlets.Unicode("floor").tag(sync=True)
     pools = traitlets.Unicode("floor").tag(sync=True)
-    row = traitlets.Int(0).tag(sync=True)
-    column = traitlets.Int(0).tag(sync=True)
+    row = traitlets.Int(20).tag(sync=True)
+    column = traitlets.Int(20).tag(sync=True)
     photo_url = traitlets.Unicode().tag(sync=True)
 
     def __init__(
@@ -103,11 +103,11 @@ class SizeLab(Lab):
             self.presets = self._own_presets()
 
     def _own_presets(self) -> list[dict[str, Any]]:
-        first = {"row": 0, "column": 0}
-        made = [
-            {"label": label, "hint": hint, "state": dict(zip(SETTINGS, rest, strict=True)) | first}
-            for label, (hint, *rest) in PRESETS.items()
-        ]
+        made = []
+        for label, (hint, *rest) in PRESETS.items():
+            marked = dict.fromkeys(("row", "column"), 20 if rest[0] > 100 else 0)
+            settings = dict(zip(SETTINGS, rest, strict=True))
+            made.append({"label": label, "hint": hint, "state": settings | marked})
         return [*made, {"label": "reset", "hint": "back to how this lab began",
                         "state": {**self.state(), "row": self.row, "column": self.column}}]
 

@@ -45,7 +45,7 @@ function place(canvas, picture, from, count, left, unit) {
 
 function showMap(canvas, map, side) {
   canvas.width = canvas.height = side;
-  const most = map.reduce((top, value) => Math.max(top, Math.abs(value)), 0) || 1;
+  const most = 0.6 * map.reduce((top, value) => Math.max(top, Math.abs(value)), 0) || 1; // a few spots may be cut off
   const image = new ImageData(side, side);
   map.forEach((value, i) => image.data.set([0, 1, 2].map(() => 127.5 + (127.5 * value) / most).concat(255), 4 * i));
   canvas.getContext("2d").putImageData(image, 0, 0);
@@ -78,7 +78,7 @@ function render({ model, el }) {
   const line = make("p", { class: "alexnet-arithmetic" });
   const words = summary();
   const path = make("ol", { class: "alexnet-chain", "aria-label": "the sides of the maps from conv1 to pool5" });
-  const result = make("p", { class: "alexnet-arithmetic" });
+  const result = make("p", { class: "alexnet-arithmetic", role: "status" });
   const complaint = make("p", { class: "alexnet-complaint", role: "alert" });
   const dials = Object.fromEntries(Object.entries(LIMITS).map(([name, limits]) => [name, dial(name, limits)]));
   const rounding = choice({

@@ -30,10 +30,11 @@ export function sentences(setting, result) {
   if (beyond) {
     said.push(`The last windows reach ${plural(beyond, "pixel")} beyond ${edge} and read zeros there, on the right and at the bottom.`);
   } else if (unread) {
-    const zeros = rest > unread ? `, nor are the ${plural(rest - unread, "zero")} behind them` : "";
+    const behind = rest - unread === 1 ? ", nor is the zero behind them" : `, nor are the ${rest - unread} zeros behind them`;
+    const zeros = rest > unread ? behind : "";
     said.push(`${plural(unread, "column")} on the right and ${plural(unread, "row")} at the bottom are never read${zeros}.`);
   } else if (rest) {
-    said.push(`The picture is read to its edge; the last ${plural(rest, "zero")} behind it on the right and at the bottom ${rest === 1 ? "is" : "are"} not.`);
+    said.push(`The picture is read to its edge; ${rest === 1 ? "the last zero behind it is" : `the last ${rest} zeros behind it are`} not.`);
   } else said.push("The last window ends exactly at the edge.");
   if (stride > kernel && outputs > 1) {
     said.push(`The stride is larger than the window: between two windows ${plural(stride - kernel, "column")} and as many rows are skipped.`);
@@ -46,7 +47,7 @@ export function sentences(setting, result) {
 function range(stop, setting, what) {
   const [first, last] = span(stop, setting);
   const zeros = Math.min(setting.kernel, Math.max(0, -first) + Math.max(0, last - setting.size + 1));
-  const note = zeros ? ` (${zeros} of ${setting.kernel} are zeros)` : "";
+  const note = zeros ? ` (${zeros} of them zero)` : "";
   const written = [first, last].map((value) => String(value).replace("-", "−"));
   return first === last ? `${what} ${written[0]}${note}` : `${what}s ${written.join(" to ")}${note}`;
 }
