@@ -44,7 +44,7 @@ def fc6_inputs(side: int, pools: str = "floor") -> int:
     """
     layers = networks.network("paper").layers
     channels = [layer.channels for layer in layers if layer.kind == "conv"][-1]
-    windowed = [layer for layer in layers if layer.kind in shapes.WINDOWED][1:]
+    windowed = [layer for layer in layers if layer.kind in ("conv", "max_pool")][1:]
     for layer in windowed:
         rounding = pools if layer.kind == "max_pool" else "floor"
         try:

@@ -39,7 +39,7 @@ export function sentences(setting, result) {
   if (stride > kernel && outputs > 1) {
     said.push(`The stride is larger than the window: between two windows ${plural(stride - kernel, "column")} and as many rows are skipped.`);
   }
-  if (dropped) said.push("Rounding up would add a window that starts beyond the picture; it is left out.");
+  if (dropped) said.push("One more window would start beyond the picture and read nothing but zeros; it is left out.");
   if (padding >= kernel) said.push("The padding is as wide as the window: the first windows read nothing but zeros.");
   return said.join(" ");
 }
