@@ -74,36 +74,39 @@ function render({ model, el }) {
   });
   const corner = stage("its last corner, enlarged", { role: "img" });
   const map = stage("the map", { role: "img" });
-  const panels = make("div", { class: "alexnet-stages" }, main.element, corner.element, map.element);
   const line = make("p", { class: "alexnet-arithmetic" });
+  const panels = make("div", { class: "alexnet-stages" }, main.element, corner.element, map.element, line);
   const words = summary();
   const path = make("ol", { class: "alexnet-chain", "aria-label": "the sides of the maps from conv1 to pool5" });
   const result = make("p", { class: "alexnet-arithmetic", role: "status" });
   const complaint = make("p", { class: "alexnet-complaint", role: "alert" });
   const dials = Object.fromEntries(Object.entries(LIMITS).map(([name, limits]) => [name, dial(name, limits)]));
   const rounding = choice({
-    label: "rounding", options: [["floor", "down (floor)"], ["ceil", "up (ceil)"]], changed: (value) => state.set({ rounding: value }),
+    label: "rounding", options: [["floor", "down (floor)"], ["ceil", "up (ceil)"]], changed: (value) => turn({ rounding: value }),
   });
-  const pools = tick({ label: "the pools after it round up", changed: (on) => state.set({ pools: on ? "ceil" : "floor" }) });
+  const pools = tick({ label: "the pools after it round up", changed: (on) => turn({ pools: on ? "ceil" : "floor" }) });
   const controls = make("div", { class: "alexnet-dials" }, ...Object.values(dials).map((d) => d.element), rounding.element, pools.element);
-  frame(el, "output-size lab", presets(model.get("presets"), (values) => { say(complaint, ""); state.set(values); }),
-    panels, line, words.element, controls, complaint, path, result);
+  frame(el, "output-size lab", presets(model.get("presets"), turn),
+    panels, words.element, controls, complaint, path, result);
+
+  function turn(values) {
+    say(complaint, "");
+    state.set(values);
+  }
 
   function dial(name, limits) {
     const made = slider({
       ...limits, whole: true,
-      changed: (value) => {
-        if (value > limits.max) return;
-        say(complaint, "");
-        state.set({ [name]: value });
-      },
+      changed: (value) => value <= limits.max && turn({ [name]: value }),
     });
     const box = made.element.querySelector("input[type=text]");
-    box.addEventListener("change", () => {
+    const judge = () => {
       const why = trouble(box.value, limits);
       say(complaint, why);
       box.toggleAttribute("aria-invalid", why !== "");
-    });
+    };
+    box.addEventListener("change", judge);
+    box.addEventListener("keydown", (event) => event.key === "Enter" && judge());
     return made;
   }
 
