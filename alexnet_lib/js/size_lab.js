@@ -29,9 +29,14 @@ function photoAt(image, size) {
   context.imageSmoothingQuality = "high";
   context.drawImage(image, 0, 0, size, size);
   const { data } = context.getImageData(0, 0, size, size);
-  const grey = Float64Array.from({ length: size * size }, (_, i) => 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2]);
-  const mean = grey.reduce((sum, value) => sum + value, 0) / grey.length;
-  return { canvas, grey: grey.map((value) => value - mean) };
+  const grey = new Float64Array(size * size);
+  let mean = 0;
+  for (let i = 0; i < grey.length; i += 1) {
+    grey[i] = 0.299 * data[4 * i] + 0.587 * data[4 * i + 1] + 0.114 * data[4 * i + 2];
+    mean += grey[i] / grey.length;
+  }
+  for (let i = 0; i < grey.length; i += 1) grey[i] -= mean;
+  return { canvas, grey };
 }
 
 // Show the part of a picture from (from, from) on, `count` pixels a side, at `unit` screen pixels each.
@@ -43,11 +48,17 @@ function place(canvas, picture, from, count, left, unit) {
   Object.assign(canvas.style, { left: `${left * unit}px`, top: `${left * unit}px`, width: `${count * unit}px`, height: `${count * unit}px` });
 }
 
+// Grey for 0, white and black for the strongest numbers; a few spots may be cut off.
 function showMap(canvas, map, side) {
   canvas.width = canvas.height = side;
-  const most = 0.6 * map.reduce((top, value) => Math.max(top, Math.abs(value)), 0) || 1; // a few spots may be cut off
+  let most = 0;
+  for (const value of map) most = Math.max(most, Math.abs(value));
   const image = new ImageData(side, side);
-  map.forEach((value, i) => image.data.set([0, 1, 2].map(() => 127.5 + (127.5 * value) / most).concat(255), 4 * i));
+  const contrast = 127.5 / (0.6 * most || 1);
+  for (let i = 0; i < map.length; i += 1) {
+    image.data.fill(127.5 + contrast * map[i], 4 * i, 4 * i + 3);
+    image.data[4 * i + 3] = 255;
+  }
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
@@ -67,6 +78,7 @@ function render({ model, el }) {
   const state = share(model, STATE, redraw);
   const image = new Image();
   let photo = null; // at the size asked for last
+  let shown = ""; // the setting whose map is drawn
   let width = 0;
 
   const main = stage("the picture", {
@@ -219,9 +231,9 @@ function render({ model, el }) {
   function drawCorner(now, found) {
     const edge = now.size + 2 * now.padding;
     const whole = extent(now);
-    const shown = Math.min(whole, Math.max(8, now.kernel + 2 * now.stride));
-    const from = whole - shown;
-    const unit = corner.square.clientWidth / shown;
+    const side = Math.min(whole, Math.max(8, now.kernel + 2 * now.stride));
+    const from = whole - side;
+    const unit = corner.square.clientWidth / side;
     const first = Math.max(0, from - now.padding); // the first of the picture's pixels in here
     place(corner.canvas, photo?.canvas, first, now.size - first, first + now.padding - from, unit);
     const end = (found.outputs - 1) * now.stride + now.kernel;
@@ -237,7 +249,9 @@ function render({ model, el }) {
 
   function drawMap(now, found, row, column) {
     const { outputs } = found;
-    if (photo) showMap(map.canvas, edgeMap(photo.grey, now), outputs);
+    const asked = Object.values(now).join();
+    if (photo && asked !== shown) showMap(map.canvas, edgeMap(photo.grey, now), outputs);
+    shown = photo ? asked : "";
     const unit = map.square.clientWidth / outputs;
     Object.assign(map.canvas.style, { left: 0, top: 0, width: "100%", height: "100%" });
     const box = { x: column * unit, y: row * unit, width: unit, height: unit };

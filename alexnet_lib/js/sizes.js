@@ -74,18 +74,19 @@ export function edgeMap(pixels, setting) {
     }
   }
   const inside = (value) => Math.min(size, Math.max(0, value));
-  const sum = (top, bottom, left, right) => {
-    const [t, b, l, r] = [inside(top) * (size + 1), inside(bottom) * (size + 1), inside(left), inside(right)];
-    return table[b + r] - table[t + r] - table[b + l] + table[t + l];
-  };
   const half = Math.max(1, Math.floor(kernel / 2));
   const map = new Float64Array(outputs * outputs);
   for (let i = 0; i < outputs; i += 1) {
-    const top = span(i, setting)[0];
+    const first = span(i, setting)[0];
+    const [top, bottom] = [inside(first) * (size + 1), inside(first + kernel) * (size + 1)];
+    const columns = (from, to) => {
+      const [left, right] = [inside(from), inside(to)];
+      return table[bottom + right] - table[top + right] - table[bottom + left] + table[top + left];
+    };
     for (let j = 0; j < outputs; j += 1) {
-      const left = span(j, setting)[0];
-      const right = sum(top, top + kernel, left + kernel - half, left + kernel);
-      map[i * outputs + j] = (kernel === 1 ? right : right - sum(top, top + kernel, left, left + half)) / (half * kernel);
+      const left = j * setting.stride - setting.padding;
+      const bright = columns(left + kernel - half, left + kernel);
+      map[i * outputs + j] = (kernel === 1 ? bright : bright - columns(left, left + half)) / (half * kernel);
     }
   }
   return map;
