@@ -140,7 +140,7 @@ class SizeLab(Lab):
 
     def picture(self) -> Axes:
         """Return the photo with the first and the last window, and what lies around it."""
-        size, kernel, padding = self.input_size, self.kernel, self.padding
+        size, kernel, padding = max(1, self.input_size), self.kernel, self.padding
         try:
             last = (self.output_size - 1) * self.stride - padding
         except ValueError:

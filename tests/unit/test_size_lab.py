@@ -292,6 +292,9 @@ def test_a_lab_turned_to_no_map_still_prints_and_draws():
     lab.input_size = 5
     assert "wider than the padded input of 5" in repr(lab)
     assert "image/png" in lab._repr_mimebundle_()[0]
+    lab.input_size, lab.stride = 0, -1
+    assert "input_size is 0; it must be at least 1" in repr(lab)
+    assert "image/png" in lab._repr_mimebundle_()[0]
     assert "pool2: kernel is 3" in repr(widgets.SizeLab(5, 3, 1))
 
 
