@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--folder", help="where to put it, runs/data by default")
     data.set_defaults(run=_data)
     bench = commands.add_parser("bench", help="time ours and the usual way side by side")
-    bench.add_argument("name", nargs="?", default="all", help="lrn, step, input or all")
+    bench.add_argument("name", nargs="?", default="all", help="lrn, step, input, towers or all")
     bench.add_argument("--device", default="auto")
     bench.add_argument("--rounds", type=int, help="counted rounds")
     bench.add_argument("--batch-size", type=int, help="images a batch")

@@ -16,7 +16,7 @@ from torch import nn
 from torchvision import models as torchvision_models
 from torchvision import transforms
 
-from . import augment, models, networks, ops, optim, records
+from . import augment, launching, models, networks, ops, optim, records, tower_runs
 from .paper import unknown_name
 
 __all__ = ["BENCHMARKS", "compare", "run"]
@@ -179,10 +179,31 @@ def inputs(device: str = "cpu", rounds: int = 5, batch_size: int = 64) -> Rows:
     return [{"what": f"input, batch {batch_size}, crops of 227, one process", "times": result}]
 
 
+def towers(device: str = "cpu", rounds: int = 5, batch_size: int = 32) -> Rows:
+    """The network in two processes, as two towers and data parallel, beside one process.
+
+    On the CPU whatever the device, since two processes on GPUs need two of them and torchrun.
+    Each row also holds what the towers' memory came to at batch 128: see `tower_runs.memory`.
+    """
+    ranks = launching.launch(_race, 2, (batch_size, rounds), seconds=1800)
+    result = ranks[0]
+    for times in result.values():
+        times["images_per_second"] = batch_size / times["median"]
+    alone = "one process, 1 thread, half the batch"
+    result[alone]["images_per_second"] = batch_size / 2 / result[alone]["median"]
+    what = f"training step on 2 cores, batch {batch_size}"
+    return [{"what": what, "times": result, "memory": tower_runs.memory(seconds=600)}]
+
+
+def _race(batch_size: int, rounds: int) -> dict[str, dict[str, float]]:
+    return compare(tower_runs.race(batch_size), rounds)
+
+
 BENCHMARKS: dict[str, Callable[..., Rows]] = {
     "lrn": lrn,
     "step": step,
     "input": inputs,
+    "towers": towers,
 }
 
 
@@ -218,7 +239,15 @@ def _table(row: dict[str, Any]) -> str:
             f"{times['images_per_second']:8.1f} images/s" if "images_per_second" in times else ""
         )
         lines.append(
-            f"  {name:26} {times['ratio']:6.2f} x   {1000 * times['median']:9.1f} ms "
+            f"  {name:40} {times['ratio']:6.2f} x   {1000 * times['median']:9.1f} ms "
             f"({1000 * times['least']:.1f} to {1000 * times['most']:.1f}) {speed}"
         )
+    for rank in row.get("memory", ()):
+        trained = sum(rank[kind] for kind in ("weights", "momentum", "gradients"))
+        sizes = {
+            "calculated": rank["calculated"], "tensors": trained + rank["outputs"],
+            "with what autograd keeps": trained + rank["kept"], "process grew by": rank["peak"],
+        }
+        said = [f"{what} {size / 2**20:.0f} MiB" for what, size in sizes.items() if size]
+        lines.append(f"  memory of rank {rank['rank']}, batch 128: {', '.join(said)}")
     return "\n".join(lines)

@@ -149,12 +149,15 @@ def same_map_norm(x: torch.Tensor, size: int, alpha: float, beta: float, k: floa
 
 
 def _overhang(x: torch.Tensor, kernel: int, stride: int, padding: int, rounding: str) -> list[int]:
-    """Return the padding (left, right, top, bottom) that turns `rounding` into floor."""
+    """Return the padding (left, right, top, bottom) that turns `rounding` into floor.
+
+    Below 0 it crops: what no window reads, and windows that would start beyond the picture.
+    """
     pads = []
     for side in (x.shape[3], x.shape[2]):
         outputs = shapes.output_size(side, kernel, stride, padding, rounding)
         reach = (outputs - 1) * stride + kernel - (side + 2 * padding)
-        pads += [padding, padding + max(0, reach)]
+        pads += [padding, padding + reach]
     return pads
 
 

@@ -147,9 +147,11 @@ def memory(
 ) -> list[dict[str, Any]]:
     """Measure what each tower holds while training, beside what the sizes of its layers say.
 
-    Returns for each rank, in bytes: weights, momentum, gradients and activations as held by its
-    tensors; peak, by which the process grew at most (None where the system doesn't tell); and
-    calculated, weights, momentum, gradients and activations by `shapes`.
+    Returns for each rank, in bytes: weights, momentum and gradients, as its tensors hold them;
+    outputs, of the input and the layers that `shapes.tower_activation_bytes` counts; calculated,
+    what all four come to by `shapes`; kept, what autograd keeps of a forward pass, which is more
+    (places of the maxima, the other tower's half); and peak, by which the process grew at most
+    (None where the system doesn't tell).
     """
     arguments = (variant, num_classes, batch_size)
     return launching.launch(_memory, 2, arguments, threads=threads, seconds=seconds)
@@ -175,12 +177,29 @@ def _memory(variant: str, num_classes: int, batch_size: int) -> dict[str, Any]:
         "gradients": [p.grad for p in parameters],
     }
     held = {name: sum(t.nbytes for t in tensors) for name, tensors in bytes_of.items()}
-    held["activations"] = activation_bytes(model.model, x)
+    held |= {"outputs": _output_bytes(model.model, x), "kept": activation_bytes(model.model, x)}
     tower = team.tower
     weights = 4 * shapes.tower_parameters(spec)[tower]
     calculated = 3 * weights + batch_size * shapes.tower_activation_bytes(spec)[tower]
     grown = None if before is None or peak is None else peak - before
     return held | {"rank": team.ranks.rank, "peak": grown, "calculated": calculated}
+
+
+@torch.no_grad()
+def _output_bytes(model: TowerNet, x: torch.Tensor) -> int:
+    """Return the bytes of the input and of the outputs of conv, fc, LRN and pooling stages."""
+    sizes = [x.nbytes]
+    handles = [
+        model.stage(layer.name).register_forward_hook(lambda *given: sizes.append(given[2].nbytes))
+        for layer in model.spec.layers
+        if layer.kind in (*shapes.WEIGHTED, "lrn", "max_pool", "average_pool")
+    ]
+    try:
+        model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return sum(sizes)
 
 
 def activation_bytes(model: nn.Module, x: torch.Tensor) -> int:

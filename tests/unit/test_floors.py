@@ -20,13 +20,13 @@ FLOORS = [
         "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
         "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering", "shipped",
     },
-    {"datasets", "exchange", "facts", "judging", "launching", "plots", "runs"},
+    {"datasets", "exchange", "facts", "grids", "judging", "launching", "plots", "runs"},
     {"augment", "demos", "ops", "optim"},
     {
         "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
-        "exercises_training", "labs", "models", "monitor", "predictions",
+        "exercises_training", "exercises_windows", "labs", "models", "monitor", "predictions",
     },
-    {"checkpoints", "exercises", "signals", "towers"},
+    {"checkpoints", "exercises", "signals", "size_lab", "towers"},
     {"checks", "probes", "teams"},
     {"evaluation", "tower_runs"},
     {"benchmarks", "sessions"},
@@ -38,9 +38,10 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "labs", "monitor", "numerals", "pictures", "plots", "predictions", "tours", "widgets",
+    "demos", "grids", "labs", "monitor", "numerals", "pictures", "plots", "predictions",
+    "size_lab", "tours", "widgets",
 }  # may load matplotlib
-WITHOUT_TORCH = {"numerals", "pictures", "plots"} | FLOORS[0]
+WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots"} | FLOORS[0]
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet_lib import ops
+from alexnet_lib import ops, shapes
 
 
 def random_tensor(*shape: int, seed: int = 0, scale: float = 3.0) -> torch.Tensor:
@@ -55,6 +55,25 @@ def test_convolution_by_loops(stride, padding):
         ops.conv2d_loops(x, weight, None, stride, padding),
         F.conv2d(x, weight, None, stride, padding),
     )
+
+
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride", "padding"),
+    [(9, 1, 1, 3), (8, 1, 6, 0), (6, 2, 3, 2), (7, 3, 2, 1)],
+)
+def test_convolution_and_pooling_have_the_size_that_shapes_computes(
+    side, kernel, stride, padding, rounding
+):
+    x, weight = random_tensor(1, 2, side, side), random_tensor(3, 2, kernel, kernel)
+    outputs = shapes.output_size(side, kernel, stride, padding, rounding)
+    got = ops.conv2d(x, weight, stride=stride, padding=padding, rounding=rounding)
+    assert got.shape == (1, 3, outputs, outputs)
+    floor = F.conv2d(x, weight, stride=stride, padding=padding)
+    shared = min(outputs, floor.shape[3])
+    torch.testing.assert_close(got[..., :shared, :shared], floor[..., :shared, :shared])
+    got = ops.max_pool2d(x, kernel, stride, padding, rounding)
+    assert got.shape == (1, 2, outputs, outputs)
 
 
 def test_groups_are_towers():  # G4
