@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 __all__ = [
     "centre_crop",
@@ -19,6 +20,8 @@ __all__ = [
     "to_input",
 ]
 
+CHUNK = 256  # images read at once, 50 MB at 256 px
+
 
 def _check_crop(H: int, W: int, size: int) -> None:
     if not 1 <= size <= min(H, W):
@@ -27,17 +30,24 @@ def _check_crop(H: int, W: int, size: int) -> None:
         )
 
 
-def mean_image(images: np.ndarray, chunk: int = 256) -> torch.Tensor:
+def mean_image(images: np.ndarray, chunk: int = CHUNK, limit: int | None = None) -> torch.Tensor:
     """Return the mean of uint8 images (N, H, W, C) for each pixel and channel, float32 (H, W, C).
 
+    chunk: images in memory at once. limit: None reads every image; where that takes too long, as
+    many as this at most, evenly spread, are read: the error shrinks with the square root of their
+    number. A bar appears in a terminal when it takes more than some seconds.
     Source: "subtracting the mean activity over the training set from each pixel" [P §2].
     """
     if len(images) == 0:
         raise ValueError("there are no images to average; give at least one.")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; give 1 or more, or None for every image.")
+    step = 1 if limit is None else -(-len(images) // limit)
     total = np.zeros(images.shape[1:], np.int64)
-    for start in range(0, len(images), chunk):
-        total += images[start : start + chunk].sum(axis=0, dtype=np.int64)
-    return torch.from_numpy((total / len(images)).astype(np.float32))
+    starts = range(0, len(images), chunk * step)
+    for start in tqdm(starts, "mean image", delay=3, disable=None, leave=False):
+        total += images[start : start + chunk * step : step].sum(axis=0, dtype=np.int64)
+    return torch.from_numpy((total / len(range(0, len(images), step))).astype(np.float32))
 
 
 def colour_components(images: np.ndarray, limit: int = 2000) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,11 +61,12 @@ def colour_components(images: np.ndarray, limit: int = 2000) -> tuple[torch.Tens
         raise ValueError(f"images have {images.shape[-1]} channel(s); colour noise needs 3 (RGB).")
     step = max(1, -(-len(images) // limit))
     count, total, products = 0, np.zeros(3), np.zeros((3, 3))
-    for image in images[::step]:
-        pixels = image.reshape(-1, 3).astype(np.float64)
-        count += len(pixels)
-        total += pixels.sum(axis=0)
-        products += pixels.T @ pixels
+    for start in range(0, len(images), CHUNK * step):
+        for image in images[start : start + CHUNK * step : step]:
+            pixels = image.reshape(-1, 3).astype(np.float64)
+            count += len(pixels)
+            total += pixels.sum(axis=0)
+            products += pixels.T @ pixels
     mean = total / count
     values, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
     return (

@@ -18,10 +18,11 @@ FLOORS = [
     {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
     {
         "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
-        "networks", "numerals", "packing", "pictures", "records", "rendering", "shipped",
+        "networks", "numerals", "packing", "pictures", "records", "rendering", "shards",
+        "shipped",
     },
-    {"datasets", "facts", "judging", "plots", "runs"},
-    {"augment", "demos", "ops", "optim"},
+    {"datasets", "facts", "judging", "plots", "runs", "shard_writers"},
+    {"augment", "demos", "ops", "optim", "sharding"},
     {
         "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
         "exercises_training", "labs", "models", "monitor", "predictions",
