@@ -189,7 +189,10 @@ def _check_space(folder: ImageFolder, out: Path, tasks: list[Task]) -> None:
 
 
 def _amount(count: float) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if count >= unit:
+            return f"{count / unit:,.1f} {name}"
+    return f"{count / 1e3:,.1f} kB"
 
 
 def _write(

@@ -134,8 +134,9 @@ class ShardedImages:
         if isinstance(key, slice):
             chosen = np.arange(*key.indices(count))
         else:
-            chosen = np.asarray(key)
-            chosen = chosen.astype(np.int64) if chosen.size == 0 else chosen
+            # a tuple would mean one row of one picture
+            chosen = np.array("") if isinstance(key, tuple) else np.asarray(key)
+            chosen = chosen.astype(np.int64) if chosen.shape == (0,) else chosen
             if chosen.dtype == bool and chosen.shape == (count,):
                 chosen = np.flatnonzero(chosen)
             if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
