@@ -8,11 +8,12 @@ import io
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def run(
 
     Yields how many pictures were done since the last time, and for every shard that is whole its
     number with a sentence for each picture left out. tick: called at least every second.
-    No process outlives this one, however it ends: a closed pipe ends them.
+    No process outlives this one, however it ends.
     Errors: ChildProcessError if a process dies; what goes wrong in one is raised here.
     """
     tasks, processes = iter(tasks), []
@@ -139,6 +140,7 @@ def _receive(pipe: connection.Connection, process: BaseProcess, task: Task) -> t
 def _work(pipe: connection.Connection) -> None:
     """Write the shard of every task that comes, until nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the tasks
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             task = pipe.recv()
@@ -152,6 +154,12 @@ def _work(pipe: connection.Connection) -> None:
                 pipe.send(("whole", (task.number, sentences)))
             except Exception as error:
                 pipe.send(("failed", error))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, even if a read hangs."""
+    connection.wait([parent_process().sentinel])
+    os._exit(1)
 
 
 def write_shard(task: Task, report: Callable[[int], None]) -> dict:

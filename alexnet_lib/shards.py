@@ -229,10 +229,11 @@ def read_manifest(folder: str | Path) -> dict:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
         if version == FORMAT_VERSION:
-            missing = MANIFEST_KEYS - manifest.keys()
-            if not missing:
-                return manifest
-            raise KeyError(", ".join(sorted(missing)))
+            if missing := MANIFEST_KEYS - manifest.keys():
+                raise KeyError(", ".join(sorted(missing)))
+            if sum(shard["count"] for shard in manifest["shards"]) != manifest["count"]:
+                raise ValueError("its shards don't add up")
+            return manifest
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error!r}). {_repair(folder)}") from error
     raise ValueError(

@@ -1,4 +1,4 @@
-"""Packing into shards: the very pixels, whatever the processes, stops, broken pictures and disks."""
+"""Packing into shards: the very pixels, whatever the processes, stops and broken pictures."""
 
 from __future__ import annotations
 
@@ -120,31 +120,43 @@ def test_without_out_it_goes_where_load_finds_it(pictures, tmp_path, monkeypatch
 # Stops
 
 
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory):
-    """A folder that takes seconds to pack, and what comes of it undisturbed."""
-    place = tmp_path_factory.mktemp("slow")
-    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
-    Image.fromarray(noise).resize((1500, 1500)).save(place / "large.png", compress_level=1)
-    for i in range(24):
-        path = place / "mine" / "train" / "ab"[i % 2] / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.link(place / "large.png", path)
-    pack(place / "mine", place / "undisturbed", shard_size=3)
-    return place
+@pytest.fixture
+def stuck(own_pictures):
+    """A folder that nobody can pack to its end: a picture of the shards 2 and 5 never comes.
+
+    Two processes get as far as to write the shards 0, 1, 3 and 4. Gives the folder, and a
+    function that puts the pictures there.
+    """
+    paths = [image_folders.scan(own_pictures).paths[place] for place in (15, 38)]
+    real = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
+        os.mkfifo(path)
+
+    def mend():
+        for path, content in zip(paths, real, strict=True):
+            path.unlink()
+            path.write_bytes(content)
+
+    return own_pictures, mend
 
 
 def start(root, out) -> subprocess.Popen:
-    """Start the command in a process group of its own; come back when it has written a shard."""
+    """Start the command in a process group of its own; come back when it is stuck."""
     command = [sys.executable, "-m", "alexnet_lib", "data", "pack", str(root), "--out", str(out),
-               "--size", "16", "--shard-size", "3", "--workers", "2"]  # fmt: skip
+               "--size", "16", "--shard-size", "7", "--workers", "2"]  # fmt: skip
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE,
                                text=True)  # fmt: skip
-    end = time.monotonic() + 60
-    while not list(out.rglob("shard-*.json")):
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.01)
+    wait_for(lambda: len(whole_shards(out)) == 4 and len(list(out.rglob("*.partial"))) == 2)
+    assert process.poll() is None
     return process
+
+
+def wait_for(condition) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def alive(group: int) -> list[str]:
@@ -160,22 +172,23 @@ def whole_shards(out) -> dict[Path, int]:
             for path in out.rglob("shard-*.json")}  # fmt: skip
 
 
-@pytest.mark.skipif(not hasattr(os, "killpg") or not shutil.which("ps"), reason="needs Unix, ps")
+unix = pytest.mark.skipif(not hasattr(os, "mkfifo") or not shutil.which("ps"), reason="needs Unix")
+
+
+@unix
 @pytest.mark.parametrize("stop", ["kill all", "kill the first", "Ctrl-C"])
-def test_a_stop_loses_no_whole_shard_and_leaves_no_process(slow, tmp_path, stop):
-    out = tmp_path / "out"
-    process = start(slow / "mine", out)
+def test_a_stop_loses_no_whole_shard_and_leaves_no_process(stuck, tmp_path, stop):
+    (root, mend), out = stuck, tmp_path / "out"
+    process = start(root, out)
     if stop == "kill the first":
         process.kill()
     else:
         os.killpg(process.pid, signal.SIGKILL if stop == "kill all" else signal.SIGINT)
+    mend()
     error = process.communicate(timeout=60)[1]
-    end = time.monotonic() + 30
-    while left := alive(process.pid):
-        assert time.monotonic() < end, left
-        time.sleep(0.05)
+    wait_for(lambda: not alive(process.pid))
     before = whole_shards(out)
-    assert 0 < len(before) < 8 and not (out / "train" / "manifest.json").exists()
+    assert len(before) == 4 and not (out / "train" / "manifest.json").exists()
     with pytest.raises(ValueError, match="not packed to its end. Mend it with: python -m alexnet"):
         datasets.load(out)
     if stop == "Ctrl-C":
@@ -183,26 +196,27 @@ def test_a_stop_loses_no_whole_shard_and_leaves_no_process(slow, tmp_path, stop)
         assert not list(out.rglob("*.partial")) and not list(out.glob("*.lock"))
     else:
         os.utime(out / "train.lock", (0, 0))  # instead of waiting until it's taken over
-    pack(slow / "mine", out, shard_size=3)
+    pack(root, out)
     after = whole_shards(out)
     assert {path: after[path] for path in before} == before
-    assert contents(out) == contents(slow / "undisturbed")
+    pack(root, tmp_path / "undisturbed", workers=1)
+    assert contents(out) == contents(tmp_path / "undisturbed")
 
 
-def test_a_killed_process_is_told_and_the_others_end(slow, tmp_path):
-    scanned = image_folders.scan(slow / "mine")
-    (tmp_path / "train").mkdir()
+@unix
+def test_a_killed_process_is_told_and_the_others_end(stuck, tmp_path):
+    def kill_one():
+        if len(whole_shards(tmp_path)) == 4:
+            active_children()[0].kill()
+
+    paths, folder = [str(path) for path in image_folders.scan(stuck[0]).paths], str(tmp_path)
     tasks = [
-        shard_writers.Task(str(tmp_path / "train"), n, 3 * n, list(map(str, scanned.paths[3 * n :][:3])),
-                           16, None, "")
-        for n in range(8)
-    ]  # fmt: skip
-    running = shard_writers.run(tasks, 2, lambda: None)
-    next(running)
-    active_children()[0].kill()
+        shard_writers.Task(folder, n, 7 * n, paths[7 * n : 7 * n + 7], 16, None, "")
+        for n in range(6)
+    ]
     with pytest.raises(ChildProcessError, match="exit code -9 while it wrote .*shard-0.*same comm"):
-        list(running)
-    assert not active_children()
+        list(shard_writers.run(tasks, 2, kill_one))
+    assert not active_children() and len(whole_shards(tmp_path)) == 4
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -294,8 +308,9 @@ def test_what_is_there_is_never_mixed_with_something_else(pictures, own_pictures
     ("options", "words"),
     [
         ({"size": 0}, "the size is 0; give 1 to 4096"), ({"workers": 0}, "workers is 0; give 1"),
-        ({"quality": 96}, "JPEG quality is 96; give 1 to 95"), ({"shard_size": 0}, "shard size is 0"),
-        ({"skip_broken": 1.5}, "share of broken pictures is 1.5"), ({"split": "trian"}, "unknown spl"),
+        ({"quality": 96}, "JPEG quality is 96; give 1 to 95"),
+        ({"shard_size": 0}, "shard size is 0"), ({"split": "trian"}, "unknown split"),
+        ({"skip_broken": 1.5}, "share of broken pictures is 1.5"),
     ],
 )  # fmt: skip
 def test_values_that_make_no_sense(pictures, tmp_path, options, words):
