@@ -116,8 +116,9 @@ def _scan_undivided(root: Path, split: str) -> ImageFolder:
 
 
 def _image_folder(root: Path, listing: Listing, classes: list[str], split: str) -> ImageFolder:
-    described = [f"{label}/{os.path.basename(path)}/{size}\n" for path, label, size in listing]
-    hashed = hashlib.sha256("".join([repr(classes), *described]).encode())
+    hashed = hashlib.sha256(repr(classes).encode())
+    for path, label, size in listing:  # a million: never all of it as one text
+        hashed.update(f"{label}/{os.path.basename(path)}/{size}\n".encode())
     labels = np.array([label for _, label, _ in listing], np.int64)
     paths = [Path(path) for path, _, _ in listing]
     sizes = np.array([size for _, _, size in listing], np.int64)

@@ -68,7 +68,8 @@ def pack(
         if not least <= value <= most:
             raise ValueError(f"the {what} is {value}; give {least} to {most}.")
     root, name = datasets.resolve(root)
-    out = Path(out) if out else datasets.data_folders()[-1] / f"{name}-{size}px"
+    root = root.absolute()
+    out = Path(out or datasets.data_folders()[-1] / f"{name}-{size}px").absolute()
     command = ["pack", str(root), "--out", str(out), "--size", str(size)]
     command += [] if quality is None else ["--jpeg", str(quality)]
     command += [] if shard_size == SHARD_SIZE else ["--shard-size", str(shard_size)]
@@ -77,13 +78,14 @@ def pack(
         "format_version": shards.FORMAT_VERSION, "size": size, "quality": quality,
         "shard_size": shard_size, "command": "python -m alexnet_lib data " + shlex.join(command),
     }  # fmt: skip
-    targets = []
+    splits = []
     for folder in _folders(root, split):
-        target = out / folder.split
         plan = {**settings, "source": str(folder.root), "fingerprint": folder.fingerprint}
-        tasks = _tasks(folder, target, plan, verify)
-        _check_same(target, plan)
-        _check_space(folder, out, tasks)
+        _check_same(out / folder.split, plan)
+        splits.append((folder, plan, _tasks(folder, out / folder.split, plan, verify)))
+    _check_space(out, [task for *_, tasks in splits for task in tasks])
+    for folder, plan, tasks in splits:
+        target = out / folder.split
         with storage.errors_in_words(target, ADVICE):
             target.mkdir(parents=True, exist_ok=True)
             with storage.lock(out / f"{folder.split}.lock") as touch_lock:
@@ -92,8 +94,7 @@ def pack(
                 tick = _every(LOCK_SECONDS, touch_lock)
                 _write(tasks, workers, skip_broken, tick, what, progress)
                 _finish(folder, target, plan, datasets.describe(folder, name, size), tasks)
-        targets.append(target)
-    return targets
+    return [out / folder.split for folder, *_ in splits]
 
 
 def _folders(root: Path, split: str | None) -> list[ImageFolder]:
@@ -163,21 +164,21 @@ def _claim(target: Path, plan: dict) -> None:
         storage.write_json(target / "plan.json", plan)
 
 
-def _check_space(folder: ImageFolder, out: Path, tasks: list[Task]) -> None:
+def _check_space(out: Path, tasks: list[Task]) -> None:
     """Raise OSError with ENOSPC if the shards that are still to be written don't fit."""
-    pictures = sum(len(task.paths) for task in tasks if shard_writers.noted(task) is None)
-    if not pictures:
+    paths = [path for task in tasks if shard_writers.noted(task) is None for path in task.paths]
+    if not paths:
         return
-    size, quality = tasks[0].size, tasks[0].quality
+    size, quality, pictures = tasks[0].size, tasks[0].quality, len(paths)
     picture_bytes = size * size * 3
     if quality is not None:
-        lengths, total = [], len(folder.paths)
-        for index in np.linspace(0, total - 1, min(SAMPLES, total)).astype(int):
+        lengths = []
+        for index in np.linspace(0, pictures - 1, min(SAMPLES, pictures)).astype(int):
             with contextlib.suppress(ValueError):
-                picture = image_folders.read_image(folder.paths[index], size)
+                picture = image_folders.read_image(paths[index], size)
                 lengths.append(len(shard_writers.encoded(picture, quality)))
         picture_bytes = 1.1 * float(np.mean(lengths or [picture_bytes]))
-    existing = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    existing = next(path for path in (out, *out.parents) if path.exists())
     needed, free = pictures * picture_bytes, shutil.disk_usage(existing).free
     if needed > free:
         smaller = " Or pack with --jpeg: about a tenth." if quality is None else ""
