@@ -285,6 +285,11 @@ def test_a_changed_folder_is_brought_up_to_date(own_pictures, tmp_path):
     pack(own_pictures, tmp_path / "anew", split="train")
     assert contents(tmp_path / "out") == contents(tmp_path / "anew")
     assert len(datasets.load(train, verify=True)) == 32
+    (own_pictures / "train/cat/000.jpg").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="at most 0 may be left out"):
+        pack(own_pictures, tmp_path / "out", split="train")
+    with pytest.raises(ValueError, match="not packed to its end"):  # half old, half new
+        datasets.load(train)
 
 
 def test_what_is_there_is_never_mixed_with_something_else(pictures, own_pictures, tmp_path):
