@@ -56,10 +56,25 @@ def _parser() -> argparse.ArgumentParser:
     verify.set_defaults(run=_verify)
     doctor = commands.add_parser("doctor", help="check that this machine is ready")
     doctor.set_defaults(run=_doctor)
-    data = commands.add_parser("data", help="list data sets, or download one")
-    data.add_argument("name", nargs="?", help="cifar10 or imagenette; none lists what is there")
+    data = commands.add_parser("data", help="list data sets, download one, or pack a folder")
+    data.add_argument(
+        "name", nargs="?", help="cifar10 or imagenette; none lists what is there; see also pack"
+    )
     data.add_argument("--folder", help="where to put it, runs/data by default")
     data.set_defaults(run=_data)
+    pack = data.add_argument_group("data pack FOLDER: pictures into shards, for a million of them")
+    pack.add_argument("pictures", nargs="?", metavar="FOLDER", help="one folder a class")
+    pack.add_argument("--out", help="folder of the shards, runs/data/NAME-SIZEpx by default")
+    pack.add_argument("--size", type=int, help="side in pixels, 256 by default")
+    pack.add_argument("--split", choices=("train", "val", "test"), help="train and val by default")
+    pack.add_argument("--jpeg", dest="quality", type=int, nargs="?", const=90, metavar="QUALITY",
+                      help="a tenth of the bytes, quality 90 if not given; raw pixels by default")
+    pack.add_argument("--workers", type=int, help="processes, one a core by default")
+    pack.add_argument("--shard-size", type=int, metavar="IMAGES", help="pictures a shard")
+    pack.add_argument("--skip-broken", type=float, metavar="SHARE",
+                      help="share of pictures that may be unreadable, 0 to 1")
+    pack.add_argument("--verify", action="store_true", default=None,
+                      help="check the shards that are there, write damaged ones anew")
     bench = commands.add_parser("bench", help="time ours and the usual way side by side")
     bench.add_argument("name", nargs="?", default="all", help="lrn, step, input, towers or all")
     bench.add_argument("--device", default="auto")
@@ -187,10 +202,33 @@ def _doctor(options: argparse.Namespace) -> int:
 def _data(options: argparse.Namespace) -> int:
     from . import datasets
 
+    names = ("out", "size", "split", "quality", "workers", "shard_size", "skip_broken", "verify")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.name == "pack":
+        if options.pictures is None:
+            raise ValueError("which folder? Give one: python -m alexnet_lib data pack FOLDER")
+        return _pack(options.pictures, given)
+    if given or options.pictures is not None:
+        raise ValueError("FOLDER and its options are for: python -m alexnet_lib data pack FOLDER")
     if options.name is None:
         print(datasets.overview())
     else:
         print(datasets.download(options.name, options.folder))
+    return 0
+
+
+def _pack(pictures: str, given: dict) -> int:
+    from . import sharding, shards
+
+    for folder in sharding.pack(pictures, **given):
+        manifest = shards.read_manifest(folder)
+        total = sum(shard["bytes"] for shard in manifest["shards"])
+        left_out = len(manifest["skipped"])
+        print(
+            f"{folder}: {manifest['count']:,} images in {len(manifest['shards'])} shards, "
+            f"{total / 1e9:.2f} GB; {left_out} left out"
+            + (f", see {folder / 'manifest.json'}" if left_out else "")
+        )
     return 0
 
 

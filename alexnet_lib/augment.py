@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 __all__ = [
     "centre_crop",
@@ -20,6 +21,8 @@ __all__ = [
     "to_input",
 ]
 
+CHUNK = 256  # images read at once, 50 MB at 256 px
+
 
 def _check_crop(H: int, W: int, size: int) -> None:
     if not 1 <= size <= min(H, W):
@@ -29,20 +32,21 @@ def _check_crop(H: int, W: int, size: int) -> None:
 
 
 def pixel_sum(
-    images: np.ndarray, first: int = 0, last: int | None = None, chunk: int = 256
+    images: np.ndarray, first: int = 0, last: int | None = None, chunk: int = CHUNK
 ) -> torch.Tensor:
     """Return the sum of uint8 images (N, H, W, C) for each pixel and channel, int64 (H, W, C).
 
-    first, last: which images, from and up to; all by default.
+    first, last: which images, from and up to; all by default. chunk: images in memory at once.
+    A bar appears in a terminal when it takes more than some seconds.
     """
     total = np.zeros(images.shape[1:], np.int64)
     last = len(images) if last is None else last
-    for start in range(first, last, chunk):
+    for start in tqdm(range(first, last, chunk), "mean image", delay=3, disable=None, leave=False):
         total += images[start : min(start + chunk, last)].sum(axis=0, dtype=np.int64)
     return torch.from_numpy(total)
 
 
-def mean_image(images: np.ndarray, chunk: int = 256) -> torch.Tensor:
+def mean_image(images: np.ndarray, chunk: int = CHUNK) -> torch.Tensor:
     """Return the mean of uint8 images (N, H, W, C) for each pixel and channel, float32 (H, W, C).
 
     Source: "subtracting the mean activity over the training set from each pixel" [P §2].
@@ -63,11 +67,12 @@ def colour_components(images: np.ndarray, limit: int = 2000) -> tuple[torch.Tens
         raise ValueError(f"images have {images.shape[-1]} channel(s); colour noise needs 3 (RGB).")
     step = max(1, -(-len(images) // limit))
     count, total, products = 0, np.zeros(3), np.zeros((3, 3))
-    for image in images[::step]:
-        pixels = image.reshape(-1, 3).astype(np.float64)
-        count += len(pixels)
-        total += pixels.sum(axis=0)
-        products += pixels.T @ pixels
+    for start in range(0, len(images), CHUNK * step):
+        for image in images[start : start + CHUNK * step : step]:
+            pixels = image.reshape(-1, 3).astype(np.float64)
+            count += len(pixels)
+            total += pixels.sum(axis=0)
+            products += pixels.T @ pixels
     mean = total / count
     values, vectors = np.linalg.eigh(products / count - np.outer(mean, mean))
     return (

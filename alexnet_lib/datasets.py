@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import cifar, downloads, image_folders, packing, rendering, shipped
+from . import cifar, downloads, image_folders, packing, rendering, shards, shipped
 from .packing import ImageSet, read_packed, write_packed
 from .paper import unknown_name
 from .shipped import PHOTOS, history, photo
@@ -23,6 +23,7 @@ __all__ = [
     "ImageSet",
     "cache_folder",
     "data_folders",
+    "describe",
     "download",
     "find",
     "found",
@@ -31,6 +32,8 @@ __all__ = [
     "overview",
     "photo",
     "read_packed",
+    "resolve",
+    "split_name",
     "write_packed",
 ]
 
@@ -77,11 +80,16 @@ def data_folders() -> list[Path]:
     return [*own, _REPOSITORY / "runs" / "data"]
 
 
-def find(name: str) -> Path:
+def find(name: str, size: int | None = None) -> Path:
     """The folder of `cifar10`, `imagenette` or `imagenet`; FileNotFoundError says where it looked.
 
+    size: a finished sharded set of this size, such as imagenet-256px, comes first.
     `ALEXNET_DATA` may name the set's own folder or the one above it.
     """
+    for folder in data_folders() if size else ():
+        sharded = folder / f"{name}-{size}px"
+        if any((sharded / split / "manifest.json").is_file() for split in image_folders.SPLITS):
+            return sharded
     for folder in data_folders():
         for candidate in FOLDERS[name]:
             if (folder / candidate).is_dir():
@@ -101,7 +109,7 @@ def found() -> dict[str, str | None]:
     places["fashion_mnist"] = "ships in data/"
     for name in FOLDERS:
         try:
-            places[name] = str(find(name))
+            places[name] = str(find(name, NAMES[name]))
         except FileNotFoundError:
             places[name] = None
     return places
@@ -145,8 +153,9 @@ def load(
 ) -> ImageSet:
     """Load one split of an image set.
 
-    name_or_path: one of `NAMES`, a packed folder, or a folder with one folder of pictures a
-        class, perhaps below train, val or test; also a folder's name inside `data_folders()`.
+    name_or_path: one of `NAMES`, a packed folder (of one split, or a sharded one of several), or
+        a folder with one folder of pictures a class, perhaps below train, val or test; also a
+        folder's name inside `data_folders()`.
     split: "train", "val" or "test" (or an alias such as "validation"). A set with only one of
         val and test gives that one for both names; the result's `split` says which.
     size: height and width in pixels; None for the set's own (see `NAMES`, folders 256).
@@ -161,7 +170,7 @@ def load(
     Folders are packed on first use into `cache_folder()` and memory-mapped from then on.
     Errors: ValueError for an unknown name or split, FileNotFoundError for a set that is not here.
     """
-    split = _split_name(split)
+    split = split_name(split)
     if size is not None and not 1 <= size <= 4096:
         raise ValueError(f"size is {size}; give the side in pixels, 1 to 4096.")
     if limit is not None and limit < 1:
@@ -175,11 +184,15 @@ def load(
         return _limited(load(name_or_path, split, size, **options).only(classes), limit)
     if name_or_path == "fashion_mnist":
         return _load_fashion_mnist(split, size, limit, verify)
-    path, name = _resolve(name_or_path)
+    path, name = resolve(name_or_path, size or NAMES.get(str(name_or_path)))
     if cifar.has_batches(path):
         return _load_cifar10(path, split, size, limit)
+    if (sharded := shards.find(path, split)) is not None:
+        images, labels, about = shards.read(sharded, verify, progress)
+        described = [about[key] for key in ("classes", "name", "split", "note")]
+        return _limited(_of_size(ImageSet(images, labels, *described), path, size), limit)
     if packing.is_packed(path):
-        return _load_packed(path, size, limit, verify)
+        return _limited(_of_size(read_packed(path, verify), path, size), limit)
     if not path.is_dir():
         raise FileNotFoundError(f"{path} is not a folder. Give a folder with one folder a class.")
     folder = image_folders.scan(path, split)
@@ -187,7 +200,8 @@ def load(
     return _load_folder(folder, name, size, limit, skip_broken, verify, progress)
 
 
-def _split_name(split: str) -> str:
+def split_name(split: str) -> str:
+    """The name of a split given by it or an alias; ValueError for an unknown one."""
     for name, aliases in image_folders.SPLITS.items():
         if split.lower() in aliases:
             return name
@@ -196,11 +210,14 @@ def _split_name(split: str) -> str:
     raise unknown_name("split", split, list(image_folders.SPLITS))
 
 
-def _resolve(name_or_path: str | Path) -> tuple[Path, str]:
-    """The folder and the name of what was asked for."""
+def resolve(name_or_path: str | Path, size: int | None = None) -> tuple[Path, str]:
+    """The folder and the name of what `load` is asked for; errors as `load` has them.
+
+    size: see `find`.
+    """
     given = str(name_or_path)
     if given in FOLDERS:
-        return find(given), given
+        return find(given, size), given
     path = Path(name_or_path).expanduser()
     if not path.exists():
         below = [folder / path for folder in data_folders() if (folder / path).is_dir()]
@@ -263,14 +280,15 @@ def _scaled(image: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
 
 
-def _load_packed(path: Path, size: int | None, limit: int | None, verify: bool) -> ImageSet:
-    images = read_packed(path, verify)
-    if size is not None and images.images.shape[1:3] != (size, size):
+def _of_size(images: ImageSet, path: Path, size: int | None) -> ImageSet:
+    """The same images, if they have the size that was asked for."""
+    H, W = images.images.shape[1:3]
+    if size is not None and (H, W) != (size, size):
         raise ValueError(
-            f"{path} is packed at {images.images.shape[1]} x {images.images.shape[2]} pixels, not "
-            f"at {size}. Leave size out, or load the folder that it was packed from."
+            f"{path} is packed at {H} x {W} pixels, not at {size}. Ask for size {H} or for none, "
+            "or load the folder that it was packed from."
         )
-    return _limited(images, limit)
+    return images
 
 
 def _limited(images: ImageSet, limit: int | None) -> ImageSet:
@@ -291,25 +309,29 @@ def _load_folder(
     chosen = folder.limited(limit)
     target = cache_folder() / _packed_name(chosen, name, size)
     if not packing.is_packed(target):
-        about = {
-            "name": name,
-            "split": chosen.split,
-            "classes": [IMAGENETTE_CLASSES.get(name, name) for name in chosen.classes],
-            "source": str(chosen.root),
-            "note": _note(chosen, name),
-            "resize": f"{size} px: {image_folders.RESIZE_RULE}",
-            "fingerprint": chosen.fingerprint,
-        }
         packing.pack(
             target,
             lambda start: image_folders.decode_all(chosen, size, start),
             total=len(chosen.paths),
             shape=(size, size, 3),
-            about=about,
+            about=describe(chosen, name, size),
             max_skipped=min(int(share * len(chosen.paths)), len(chosen.paths) - 1),
             progress=progress,
         )
     return _checked(target, share, verify)
+
+
+def describe(folder: image_folders.ImageFolder, name: str, size: int) -> dict:
+    """What a packed set of these pictures says about itself in its manifest."""
+    return {
+        "name": name,
+        "split": folder.split,
+        "classes": [IMAGENETTE_CLASSES.get(given, given) for given in folder.classes],
+        "source": str(folder.root),
+        "note": _note(folder, name),
+        "resize": f"{size} px: {image_folders.RESIZE_RULE}",
+        "fingerprint": folder.fingerprint,
+    }
 
 
 def _packed_name(folder: image_folders.ImageFolder, name: str, size: int) -> str:

@@ -162,7 +162,7 @@ def _picture_sets(small: bool) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
         val = datasets.load("imagenette", "val", size=256, limit=24)
     except FileNotFoundError:
         return sets  # it doesn't ship; the other sets say the same
-    middle = val.images[:, 14:241, 14:241]
+    middle = np.asarray(val.images)[:, 14:241, 14:241]
     return sets | {"imagenette": (middle, val.labels, f"{val.note}, {len(val)} of val")}
 
 

@@ -39,7 +39,7 @@ HELD_OUT = 5  # where no folder for validation exists, every fifth image of a cl
 
 @dataclass(frozen=True, eq=False)
 class ImageFolder:
-    """The pictures of one split: paths, labels (N,) int64, class names, and a fingerprint."""
+    """The pictures of one split: paths, labels and bytes (N,) int64, class names, a fingerprint."""
 
     root: Path
     paths: list[Path]
@@ -47,6 +47,7 @@ class ImageFolder:
     classes: list[str]
     split: str
     fingerprint: str  # changes when a picture is added, removed, renamed or changes its bytes
+    sizes: np.ndarray  # bytes of each file
 
     def limited(self, limit: int | None) -> ImageFolder:
         """The first `limit` pictures, taken evenly from all classes; all of them for None."""
@@ -55,7 +56,7 @@ class ImageFolder:
         chosen = balanced_indices(self.labels, limit)
         return ImageFolder(
             self.root, [self.paths[i] for i in chosen], self.labels[chosen], self.classes,
-            self.split, f"{self.fingerprint}-first{limit}",
+            self.split, f"{self.fingerprint}-first{limit}", self.sizes[chosen],
         )  # fmt: skip
 
 
@@ -115,11 +116,13 @@ def _scan_undivided(root: Path, split: str) -> ImageFolder:
 
 
 def _image_folder(root: Path, listing: Listing, classes: list[str], split: str) -> ImageFolder:
-    described = [f"{label}/{os.path.basename(path)}/{size}\n" for path, label, size in listing]
-    hashed = hashlib.sha256("".join([repr(classes), *described]).encode())
+    hashed = hashlib.sha256(repr(classes).encode())
+    for path, label, size in listing:  # a million: never all of it as one text
+        hashed.update(f"{label}/{os.path.basename(path)}/{size}\n".encode())
     labels = np.array([label for _, label, _ in listing], np.int64)
     paths = [Path(path) for path, _, _ in listing]
-    return ImageFolder(root, paths, labels, classes, split, hashed.hexdigest()[:16])
+    sizes = np.array([size for _, _, size in listing], np.int64)
+    return ImageFolder(root, paths, labels, classes, split, hashed.hexdigest()[:16], sizes)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

@@ -22,11 +22,13 @@ from .paper import unknown_name
 
 __all__ = [
     "FORMAT_VERSION",
+    "HEADER_BYTES",
     "ImageSet",
     "is_packed",
     "pack",
     "read_manifest",
     "read_packed",
+    "write_header",
     "write_packed",
 ]
 
@@ -48,7 +50,8 @@ Item = tuple[np.ndarray | str, int]
 class ImageSet:
     """Images with their labels.
 
-    images: (N, H, W, C) uint8, an array or a read-only memory map; C is 1 or 3.
+    images: (N, H, W, C) uint8, an array, a read-only memory map or a shards.ShardedImages, which
+        is indexed along its first axis only; C is 1 or 3.
     labels: (N,) int64, each an index into `classes`.
     classes: the names, in the order of the labels.
     name, split: what was loaded, such as "imagenette" and "train".
@@ -69,14 +72,16 @@ class ImageSet:
         return len(self.labels)
 
     def subset(self, indices: Iterable[int] | np.ndarray) -> ImageSet:
-        """The images at `indices` (integers, a slice's range or a boolean mask), copied."""
+        """The images at `indices` (integers, a slice's range or a boolean mask), copied.
+
+        Pictures in shards stay on disk: only their numbers are kept.
+        """
         chosen = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices))
         if chosen.size == 0:
             chosen = chosen.astype(np.int64)
-        return ImageSet(
-            np.asarray(self.images[chosen]), self.labels[chosen], self.classes,
-            self.name, self.split, self.note,
-        )  # fmt: skip
+        in_memory = isinstance(self.images, np.ndarray)
+        images = np.asarray(self.images[chosen]) if in_memory else self.images.select(chosen)
+        return replace(self, images=images, labels=self.labels[chosen])
 
     def only(self, classes: Sequence[str]) -> ImageSet:
         """The images of some classes, copied; labels then count in the order given.
@@ -204,8 +209,8 @@ def _write_items(
             with contextlib.suppress(OSError):
                 _save(partial, images, labels, state)
             raise
-        _write_header(images, (state["count"], *shape), np.uint8)
-        _write_header(labels, (state["count"],), np.int64)
+        write_header(images, (state["count"], *shape), np.uint8)
+        write_header(labels, (state["count"],), np.int64)
     return {name: hashed.hexdigest() for name, hashed in hashes.items()}
 
 
@@ -316,7 +321,7 @@ def _sha256(array: np.ndarray) -> str:
     return hashed.hexdigest()
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: type) -> None:
+def write_header(file: BinaryIO, shape: tuple[int, ...], dtype: type) -> None:
     """Write a .npy header at the file's start, over the one that is there."""
     file.seek(0)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
@@ -330,7 +335,7 @@ def _reopen(images: BinaryIO, labels: BinaryIO, count: int, shape: tuple[int, in
     rows = {"images": (images, shape, np.uint8), "labels": (labels, (), np.int64)}
     for name, (file, row_shape, dtype) in rows.items():
         row_bytes = math.prod(row_shape) * np.dtype(dtype).itemsize
-        _write_header(file, (count, *row_shape), dtype)
+        write_header(file, (count, *row_shape), dtype)
         file.truncate(HEADER_BYTES + count * row_bytes)
         hashes[name] = hashlib.sha256()
         while chunk := file.read(HASH_BYTES):

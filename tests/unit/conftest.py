@@ -75,3 +75,22 @@ def whole(fit, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole")
     model, run = fit(out, filter_moments=6)
     return model, run, out
+
+
+@pytest.fixture(scope="session")
+def save_pictures():
+    """A maker of image folders: save_pictures(root, {"train/cat": 3}) with smooth random content,
+    upright and across, PNG and JPEG in turn."""
+    from PIL import Image
+
+    def save(root, counts, seed: int = 0):
+        rng = np.random.default_rng(seed)
+        for name, count in counts.items():
+            (root / name).mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8))
+                picture = coarse.resize([(40, 30), (30, 40)][i % 2], Image.Resampling.BICUBIC)
+                picture.save(root / name / f"{i:03}.{'png' if i % 3 else 'jpg'}")
+        return root
+
+    return save

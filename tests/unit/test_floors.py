@@ -18,10 +18,14 @@ FLOORS = [
     {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
     {
         "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
-        "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering", "shipped",
+        "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering", "shards",
+        "shipped",
     },
-    {"datasets", "exchange", "facts", "grids", "judging", "launching", "plots", "runs"},
-    {"augment", "demos", "ops", "optim"},
+    {
+        "datasets", "exchange", "facts", "grids", "judging", "launching", "plots", "runs",
+        "shard_writers",
+    },
+    {"augment", "demos", "ops", "optim", "sharding"},
     {
         "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "predictions",
