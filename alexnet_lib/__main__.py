@@ -76,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("--verify", action="store_true", default=None,
                       help="check the shards that are there, write damaged ones anew")
     bench = commands.add_parser("bench", help="time ours and the usual way side by side")
-    bench.add_argument("name", nargs="?", default="all", help="lrn, step, input, towers or all")
+    bench.add_argument("name", nargs="?", default="all",
+                       help="lrn, step, input, shards, towers or all")
     bench.add_argument("--device", default="auto")
     bench.add_argument("--rounds", type=int, help="counted rounds")
     bench.add_argument("--batch-size", type=int, help="images a batch")
@@ -87,8 +88,22 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--name", default="mine", help="name of the files in data/filters")
     export.set_defaults(run=_export)
     results = commands.add_parser("results", help="print the measured results from the records")
-    results.add_argument("--write", action="store_true", help="put them into README.md")
+    results.add_argument("--write", action="store_true", help="put them into README.md and docs/")
     results.set_defaults(run=_results)
+    plan = commands.add_parser("plan", help="what ImageNet would take on many GPUs")
+    plan.add_argument("--rate", type=float, required=True, help="images/s of one GPU")
+    plan.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64])
+    plan.add_argument("--epochs", type=int, default=90)
+    plan.add_argument("--per-gpu", type=int, default=128, help="images of a step on each GPU")
+    plan.add_argument("--kind", choices=("raw", "jpeg"), default="jpeg", help="of shards")
+    plan.add_argument("--node-gpus", type=int, default=8, help="GPUs in a machine")
+    plan.add_argument("--bus", type=float, default=10.0, help="GB/s between them")
+    plan.add_argument("--network", type=float, default=12.5, help="GB/s between machines")
+    plan.add_argument("--cores", type=int, default=64, help="of a machine")
+    plan.add_argument("--decode", type=float, default=2000, help="JPEGs a core reads a second")
+    plan.add_argument("--price", type=float, default=2.0, help="of a GPU for an hour")
+    plan.add_argument("--compress-gradients", action="store_true")
+    plan.set_defaults(run=_plan)
     experiment = commands.add_parser("experiment", help="run a named experiment, write its record")
     experiment.add_argument("name")
     experiment.set_defaults(run=_experiment)
@@ -254,10 +269,24 @@ def _results(options: argparse.Namespace) -> int:
     from . import records, results
 
     if options.write:
-        changed = results.write(records.root() / "README.md")
-        print("README.md is new" if changed else "nothing changed")
+        root = records.root()
+        changed = results.write(root / "README.md")
+        changed |= results.write(root / "docs" / "scaling.md", results.scaling())
+        print("README.md or docs/scaling.md is new" if changed else "nothing changed")
     else:
         print(results.table())
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from . import planning
+
+    names = ("rate", "node_gpus", "bus", "network", "cores", "decode", "price")
+    site = planning.Site(**{name: getattr(options, name) for name in names})
+    print(planning.table(
+        site, tuple(options.gpus), epochs=options.epochs, per_gpu=options.per_gpu,
+        kind=options.kind, bytes_a_weight=2 if options.compress_gradients else 4,
+    ))
     return 0
 
 

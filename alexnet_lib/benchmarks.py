@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,21 @@ from torch import nn
 from torchvision import models as torchvision_models
 from torchvision import transforms
 
-from . import augment, launching, models, networks, ops, optim, records, tower_runs
+from . import (
+    augment,
+    datasets,
+    image_folders,
+    launching,
+    models,
+    networks,
+    ops,
+    optim,
+    records,
+    sharding,
+    tower_runs,
+)
 from .paper import unknown_name
+from .shards import cores as shard_cores
 
 __all__ = ["BENCHMARKS", "compare", "run"]
 
@@ -179,6 +193,43 @@ def inputs(device: str = "cpu", rounds: int = 5, batch_size: int = 64) -> Rows:
     return [{"what": f"input, batch {batch_size}, crops of 227, one process", "times": result}]
 
 
+def shards(device: str = "cpu", rounds: int = 5, batch_size: int = 128) -> Rows:
+    """Random batches from packed shards, raw and JPEG, and how fast pictures are packed."""
+    photos = sorted((records.root() / "data" / "photos").glob("*.jpg"))
+    with tempfile.TemporaryDirectory() as name:
+        folder, count = Path(name), 1024
+        for number in range(count):
+            with Image.open(photos[number % len(photos)]) as photo:
+                picture = photo.convert("RGB").resize((500, 375), box=(number % 16, 0, *photo.size))
+            path = folder / "pictures" / f"class{number % 2}" / f"{number:04}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path, quality=90)
+        paths = sorted((folder / "pictures").rglob("*.jpg"))
+        packing, readers = {}, {}
+        for kind, quality in (("raw shards", None), ("JPEG shards", 90)):
+            started = time.perf_counter()
+            (out,) = sharding.pack(
+                folder / "pictures", folder / kind, quality=quality, shard_size=256, workers=1,
+                split="train", progress=False,
+            )
+            seconds = time.perf_counter() - started
+            images = datasets.load(out, "train").images
+            packing[kind] = {"images_per_second": len(images) / seconds}
+            readers[kind] = lambda images=images: images[_chosen(len(images), batch_size)]
+        readers["image files, by Pillow"] = lambda: [
+            image_folders.read_image(paths[i], 256) for i in _chosen(count, batch_size)
+        ]
+        result = compare(readers, rounds)
+    for times in result.values():
+        times["images_per_second"] = batch_size / times["median"]
+    what = f"a random batch of {batch_size} pictures of 256 px, from memory"
+    return [{"what": what, "times": result, "packing": packing, "cores": shard_cores()}]
+
+
+def _chosen(count: int, batch_size: int) -> np.ndarray:
+    return np.random.default_rng().choice(count, batch_size, replace=False)
+
+
 def towers(device: str = "cpu", rounds: int = 5, batch_size: int = 32) -> Rows:
     """The network in two processes, as two towers and data parallel, beside one process.
 
@@ -203,6 +254,7 @@ BENCHMARKS: dict[str, Callable[..., Rows]] = {
     "lrn": lrn,
     "step": step,
     "input": inputs,
+    "shards": shards,
     "towers": towers,
 }
 
@@ -242,6 +294,8 @@ def _table(row: dict[str, Any]) -> str:
             f"  {name:40} {times['ratio']:6.2f} x   {1000 * times['median']:9.1f} ms "
             f"({1000 * times['least']:.1f} to {1000 * times['most']:.1f}) {speed}"
         )
+    for kind, packed in row.get("packing", {}).items():
+        lines.append(f"  packed into {kind}, one process: {packed['images_per_second']:.0f}/s")
     for rank in row.get("memory", ()):
         trained = sum(rank[kind] for kind in ("weights", "momentum", "gradients"))
         sizes = {

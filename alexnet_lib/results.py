@@ -1,4 +1,4 @@
-"""The measured results as Markdown, from the records, for the README."""
+"""The measured results as Markdown, from the records, for the README and docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import experiments, records
+from . import experiments, planning, records
+from .planning import IMAGENET_IMAGES
 
-__all__ = ["BEGIN", "END", "table", "write"]
+__all__ = ["BEGIN", "END", "scaling", "table", "write"]
 
 BEGIN = "<!-- results: written by `python -m alexnet_lib results --write`, from data/records -->"
 END = "<!-- end of results -->"
@@ -52,6 +53,32 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _towers(record: dict[str, Any]) -> list[str]:
+    (row,) = record["rows"]
+    lines = [
+        f"**Two processes**, {_hardware(record)}, {row['what']}, in turn, medians.",
+        "",
+        "| | images/s | against one process |",
+        "|---|---|---|",
+    ]
+    base = row["times"]["one process, 2 threads"]["images_per_second"]
+    for name, times in row["times"].items():
+        speed = times["images_per_second"]
+        lines.append(f"| {name} | {speed:.1f} | {speed / base:.2f} |")
+    lines += [
+        "",
+        "| rank, batch 128 | calculated | tensors | with what autograd keeps | process grew by |",
+        "|---|---|---|---|---|",
+    ]
+    for rank in row["memory"]:
+        trained = rank["weights"] + rank["momentum"] + rank["gradients"]
+        sizes = (rank["calculated"], trained + rank["outputs"], trained + rank["kept"])
+        cells = [f"{size / 2**20:.0f} MiB" for size in sizes]
+        cells.append("not told" if rank["peak"] is None else f"{rank['peak'] / 2**20:.0f} MiB")
+        lines.append(f"| {rank['rank']} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def _ablation(record: dict[str, Any]) -> list[str]:
     title = f"**With and without LRN**, a small network on {_hardware(record)}."
     return [title, "", "```text", experiments.summary(record), "```"]
@@ -62,6 +89,7 @@ SECTIONS = {
     "lrn_ablation": _ablation,
     "bench_lrn": _benchmark,
     "bench_step": _benchmark,
+    "bench_towers": _towers,
 }
 
 
@@ -74,20 +102,45 @@ def table() -> str:
     return "\n\n".join(parts)
 
 
-def write(readme: str | Path) -> bool:
-    """Put the table between the README's markers; returns whether anything changed.
+def scaling() -> str:
+    """Return the Markdown of docs/scaling.md that comes from records and calculation."""
+    read = records.read("bench_shards")["rows"][0]
+    jpeg = read["times"]["JPEG shards"]["images_per_second"] / read["cores"]
+    parts = [
+        f"Measured on {_hardware(records.read('bench_shards'))}: packing takes one core "
+        f"{1 / read['packing']['JPEG shards']['images_per_second'] * 1000:.1f} ms a picture into "
+        f"JPEG shards and {1 / read['packing']['raw shards']['images_per_second'] * 1000:.1f} ms "
+        f"into raw ones, so ImageNet's {IMAGENET_IMAGES:,} take "
+        f"{_core_hours(read['packing']['JPEG shards']):.1f} and "
+        f"{_core_hours(read['packing']['raw shards']):.1f} core hours. A core then reads "
+        f"{jpeg:,.0f} pictures a second from JPEG shards; from raw ones "
+        f"{read['times']['raw shards']['images_per_second'] / read['cores']:,.0f}.",
+    ]
+    for name, (rate, source) in planning.PUBLISHED.items():
+        site = planning.Site(rate=rate, decode=round(jpeg))
+        parts.append(f"**{name}**: {rate:,} images/s a GPU ({source}).\n\n{planning.table(site)}")
+    return "\n\n".join(parts)
 
-    Raises ValueError for a README without the markers.
+
+def _core_hours(packing: dict[str, float]) -> float:
+    return IMAGENET_IMAGES / packing["images_per_second"] / 3600
+
+
+def write(path: str | Path, text: str | None = None) -> bool:
+    """Put text between a file's markers, by default the table; returns whether anything changed.
+
+    Raises ValueError for a file without the markers.
     """
-    path = Path(readme)
-    text = path.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
+    path = Path(path)
+    before = path.read_text(encoding="utf-8")
+    if BEGIN not in before or END not in before:
         raise ValueError(
             f"{path} has no markers for the results; put these two lines in:\n{BEGIN}\n{END}"
         )
-    head, rest = text.split(BEGIN, 1)
-    fresh = f"{head}{BEGIN}\n\n{table()}\n\n{END}{rest.split(END, 1)[1]}"
-    if fresh == text:
+    head, rest = before.split(BEGIN, 1)
+    inner = table() if text is None else text
+    fresh = f"{head}{BEGIN}\n\n{inner}\n\n{END}{rest.split(END, 1)[1]}"
+    if fresh == before:
         return False
     partial = path.with_suffix(".partial")
     partial.write_text(fresh, encoding="utf-8")

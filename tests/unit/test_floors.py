@@ -22,8 +22,8 @@ FLOORS = [
         "shipped",
     },
     {
-        "datasets", "exchange", "facts", "grids", "judging", "launching", "plots", "runs",
-        "shard_writers",
+        "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
+        "runs", "shard_writers",
     },
     {"augment", "demos", "ops", "optim", "sharding"},
     {

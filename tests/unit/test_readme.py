@@ -17,19 +17,21 @@ TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
 # commands of others, which a test can't hold against anything here
 FOREIGN = {"git", "cd", "conda", "apt", "apt-get", "sudo", "export", "pip", "set"}
 
+PAGES = TEXT + "".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").glob("*.md")))
+
 pytestmark = pytest.mark.skipif(not TEXT, reason="there is no README.md yet")
 
 
-def blocks(*languages: str) -> list[str]:
-    """The fenced blocks of the README in one of these languages."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+def blocks(*languages: str, text: str = TEXT) -> list[str]:
+    """The fenced blocks of the README, or another text, in one of these languages."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [body for language, body in found if language in languages]
 
 
 def commands() -> list[str]:
     """The lines of the shell blocks, without prompts, comments and what comes after `&&`."""
     shell = ("sh", "bash", "shell", "console", "powershell", "bat")
-    lines = "".join(blocks(*shell)).replace("\\\n", " ").splitlines()
+    lines = "".join(blocks(*shell, text=PAGES)).replace("\\\n", " ").splitlines()
     parts = (part.strip().removeprefix("$ ") for line in lines for part in line.split("&&"))
     return [part for part in parts if part and not part.startswith("#")]
 

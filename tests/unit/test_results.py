@@ -15,6 +15,12 @@ def test_the_readme_shows_what_the_records_say():
     assert inside.strip() == results.table(), "run: python -m alexnet_lib results --write"
 
 
+def test_the_page_on_scaling_shows_what_is_calculated():
+    text = (records.root() / "docs" / "scaling.md").read_text(encoding="utf-8")
+    inside = text.split(results.BEGIN)[1].split(results.END)[0]
+    assert inside.strip() == results.scaling(), "run: python -m alexnet_lib results --write"
+
+
 def test_the_table_names_hardware_and_figures():
     table = results.table()
     best = records.read("imagenette_paper")["best"]
