@@ -146,7 +146,7 @@ def test_torchrun_starts_a_killed_rank_anew_and_the_run_ends(alone, tmp_path):
         out, "--die", "kill", "--step", 7, "--checkpoint-seconds", 1e-9,
         options=("--max-restarts", "1"),
     )
-    assert "SIGKILL" in run.err or "Signal 9" in run.err
+    assert "exitcode: -9" in run.err
     assert_same_run(out, alone)
 
 
@@ -202,9 +202,9 @@ def test_a_port_in_use(tmp_path):
 
 
 def test_data_and_checkpoints_that_do_not_fit(alone, tmp_path):
-    run = Ranks(PROGRAM, "fit", tmp_path / "run", "--batch-size", 2, ranks=3).end()
+    run = Ranks(PROGRAM, "fit", tmp_path / "run", "--batch-size", 1).end()
     assert run.status != 0
-    assert "error: batch_size is 2 for 3 parts of each batch; give at least 3" in run.err
+    assert "error: batch_size is 1 for 2 parts of each batch; give at least 2" in run.err
     run = Ranks(PROGRAM, "fit", alone, "--resume", "--images", 30).end()
     assert run.status != 0
     assert run.err.count("error: the run in") == 1
