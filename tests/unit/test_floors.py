@@ -29,7 +29,8 @@ FLOORS = [
     {"benchmarks", "checkpoints", "exercises", "signals", "towers"},
     {"checks", "probes", "training"},
     {"ablations", "tours", "verification"},
-    {"experiments", "widgets"},
+    {"pooling_ablation", "widgets"},
+    {"experiments"},
     {"results"},
     {"__main__"},
 ]  # fmt: skip
