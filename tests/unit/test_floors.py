@@ -20,13 +20,14 @@ FLOORS = [
         "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
         "networks", "numerals", "packing", "pictures", "records", "rendering", "shipped",
     },
-    {"datasets", "facts", "judging", "plots", "runs"},
+    {"datasets", "facts", "judging", "plots", "runs", "window_pictures"},
     {"augment", "demos", "ops", "optim"},
     {
         "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
-        "exercises_training", "labs", "models", "monitor", "predictions",
+        "exercises_pooling", "exercises_training", "labs", "models", "monitor", "pooling",
+        "predictions",
     },
-    {"benchmarks", "checkpoints", "exercises", "signals", "towers"},
+    {"benchmarks", "checkpoints", "exercises", "pooling_lab", "signals", "towers"},
     {"checks", "probes", "training"},
     {"ablations", "tours", "verification"},
     {"pooling_ablation", "widgets"},
@@ -36,9 +37,10 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "labs", "monitor", "numerals", "pictures", "plots", "predictions", "tours", "widgets",
+    "demos", "labs", "monitor", "numerals", "pictures", "plots", "pooling_lab", "predictions",
+    "tours", "widgets", "window_pictures",
 }  # may load matplotlib
-WITHOUT_TORCH = {"numerals", "pictures", "plots"} | FLOORS[0]
+WITHOUT_TORCH = {"numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
