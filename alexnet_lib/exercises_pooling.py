@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -146,7 +147,7 @@ def _windows(x: torch.Tensor, z: int, s: int) -> torch.Tensor:
 
 
 def _from_zero(x: torch.Tensor, z: int, s: int) -> torch.Tensor:
-    return ops.max_pool2d(x, z, s).clamp_min(0)
+    return max_pool(x, z, s).clamp_min(0)
 
 
 def _one_short(x: torch.Tensor, z: int, s: int) -> torch.Tensor:
@@ -177,15 +178,15 @@ MAX_POOL = Exercise(
     oracle=max_pool,
     cases=_maps,
     mistakes={
-        (lambda x, z, s: ops.max_pool2d(x, z, z)):
+        (lambda x, z, s: max_pool(x, z, z)):
             "your windows are z apart. The stride is s, also where that makes them overlap.",
-        (lambda x, z, s: ops.max_pool2d(x, s, z)):
+        (lambda x, z, s: max_pool(x, s, z)):
             "you took z and s for each other: windows are z wide, s apart.",
-        (lambda x, z, s: ops.max_pool2d(x, s, s)):
+        (lambda x, z, s: max_pool(x, s, s)):
             "your windows are s wide. They are z wide and s apart.",
-        (lambda x, z, s: ops.max_pool2d(x, z, 1)):
+        (lambda x, z, s: max_pool(x, z, 1)):
             "your windows stand at every pixel. They stand s pixels apart.",
-        (lambda x, z, s: ops.max_pool2d(x, z, s, rounding="ceil")):
+        partial(ops.max_pool2d, rounding="ceil"):
             "a last window sticks out of the map. Only whole windows count here: round down.",
         _one_short:
             "the last row and column of windows are missing: H' is (H - z) // s + 1.",
@@ -194,9 +195,9 @@ MAX_POOL = Exercise(
             "from the window's own numbers.",
         (lambda x, z, s: ops.average_pool2d(x, z, s)):
             "that's the average. Max-pooling keeps the largest.",
-        (lambda x, z, s: -ops.max_pool2d(-x, z, s)):
+        (lambda x, z, s: -max_pool(-x, z, s)):
             "that's the smallest of each window. Keep the largest.",
-        (lambda x, z, s: ops.max_pool2d(x.abs(), z, s)):
+        (lambda x, z, s: max_pool(x.abs(), z, s)):
             "you compare absolute values. Keep the largest number: -5 is less than 1.",
         (lambda x, z, s: _windows(x, z, s).sum((4, 5))):
             "that's the sum of each window. Keep the largest.",
@@ -208,7 +209,7 @@ MAX_POOL = Exercise(
         (lambda x, z, s: _windows(x, z, s).amax((0, 4, 5))[None].expand(
             x.shape[0], -1, -1, -1)):
             "you took the maximum over the images as well. Every image is pooled alone.",
-        (lambda x, z, s: ops.max_pool2d(x.transpose(2, 3), z, s)):
+        (lambda x, z, s: max_pool(x.transpose(2, 3), z, s)):
             "rows and columns are exchanged: i counts rows (axis 2), j columns (axis 3).",
     },
     lesson=(
