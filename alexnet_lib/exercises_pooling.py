@@ -134,11 +134,12 @@ def _maps(rng: np.random.Generator) -> Iterator[tuple]:
     yield _normal(rng, 3, 1, 8, 6), 3, 2  # rows and columns are left over
     yield _normal(rng, 2, 2, 5, 8).double(), 2, 1
     yield _normal(rng, 1, 4, 6, 6), 1, 2
-    yield _normal(rng, 1, 1, 4, 6), 4, 5
+    yield _normal(rng, 1, 1, 5, 5), 4, 5
     for _ in range(4):
         z, s = int(rng.integers(1, 5)), int(rng.integers(1, 5))
-        shape = [int(rng.integers(1, 4)), int(rng.integers(1, 4))]
-        yield _normal(rng, *shape, *(int(rng.integers(z, 12)) for _ in range(2))), z, s
+        rows, columns = int(rng.integers(1, 4)), int(rng.integers(4, 7))
+        H, W = (z + (count - 1) * s + int(rng.integers(0, s)) for count in (rows, columns))
+        yield _normal(rng, int(rng.integers(1, 4)), int(rng.integers(1, 4)), H, W), z, s
 
 
 def _windows(x: torch.Tensor, z: int, s: int) -> torch.Tensor:
