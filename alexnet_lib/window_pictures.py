@@ -87,7 +87,8 @@ def vote_counts(votes: np.ndarray, *, title: str | None = None, ax: Axes | None 
     """Show how many windows each pixel is in, (H, W), as shades of amber. Returns the Axes."""
     ax = ax or new_axes(3, 3)
     array = np.asarray(votes)
-    _cells(ax, array, array / max(array.max(), 1), AMBER, [COLOURS["text"]] * 2, title)
+    shares = array / max(array.max(), 4)  # one vote is pale, also where nobody has more
+    _cells(ax, array, shares, AMBER, [COLOURS["text"]] * 2, title)
     return ax
 
 

@@ -11,8 +11,10 @@ export function grey(share) {
   return [level, level, level, 255];
 }
 
-export function tinted(colour) {
-  return [...colour.slice(0, 3).map((part, i) => Math.round(0.3 * part + 0.7 * LILAC[i])), 255];
+// The same in lilac, and never so dark that it can't be seen.
+export function tinted(share) {
+  const level = Math.max(0.35, Math.min(1, share));
+  return [...LILAC.map((part) => Math.round(level * part)), 255];
 }
 
 // votes: 0 to 1 -> amber, more of it the more votes; nothing for none.

@@ -187,15 +187,16 @@ function render({ model, el }) {
       ...whole, frames: around, rings: marked ? result.wins.flatMap((one, at) => (one ? [at] : [])) : [],
       colour: (at) => {
         const colour = grey(seen.values[at] / top);
-        return marked && map.width > 20 && result.wins[at] ? tinted(colour) : colour;
+        return marked && map.width > 20 && result.wins[at] ? tinted(seen.values[at] / top) : colour;
       },
       texts: (at) => short(seen.values[at]), dark: (at) => seen.values[at] / top < 0.55,
       note: `${size}${marked ? ", winners marked" : ""}`,
       alt: `the map that goes in, ${size}, with window ${chosen + 1} framed`,
     });
     const most = result.votes.reduce((best, one) => Math.max(best, one), 1);
+    const full = Math.max(most, 4); // one vote is pale, also where nobody has more
     voters.update({
-      ...whole, frames: around.slice(-1), colour: (at) => amber(result.votes[at] / most),
+      ...whole, frames: around.slice(-1), colour: (at) => amber(result.votes[at] / full),
       texts: (at) => String(result.votes[at]), note: `up to ${most}`,
       alt: voting(result.votes),
     });
