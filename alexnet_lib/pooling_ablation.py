@@ -18,7 +18,7 @@ __all__ = ["ARMS", "networks_to_compare", "run", "sentence"]
 ARMS = {"z=2, s=2": (2, 2), "z=3, s=3": (3, 3), "z=3, s=2": (3, 2)}  # window, stride
 SIDE = 32  # pixels: under ceil z=2 s=2 and z=3 s=2 then give maps of the same sizes
 CHANNELS = (16, 16, 32)
-RATES = (0.001, 0.002, 0.003, 0.004, 0.006)
+RATES = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.006)
 SMALL_RATES = dict.fromkeys(ARMS, 0.003)
 
 

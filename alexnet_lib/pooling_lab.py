@@ -112,7 +112,7 @@ class PoolingLab(Lab):
             ("a shift by one", "z 2, s 2, moved one pixel", {"kernel": 2, "shift": 1}),
         ]  # fmt: skip
         if len(self.maps) > 1:
-            presets.append(("a real map", self.maps[1]["name"], {"shown": 1, "window": 300}))
+            presets.append(("a real map", self.maps[1]["name"], {"shown": 1, "window": 255}))
         made = [
             {"label": label, "hint": hint, "state": START | state}
             for label, hint, state in presets

@@ -78,3 +78,17 @@ def test_shipped_record_adds_up():
     assert record["parameters"]["z=2, s=2"] == record["parameters"]["z=3, s=2"]
     assert record["maps"] == {"z=2, s=2": [16, 8, 4], "z=3, s=3": [11, 4, 2],
                               "z=3, s=2": [16, 8, 4]}  # fmt: skip
+
+
+def test_shipped_record_says_what_the_chapter_says():
+    record = experiments.load("pooling")
+    apart, smaller, overlapping = (record["arms"][name] for name in ARMS)
+    each = record["differences"]["z=3, s=2 minus z=2, s=2"]["each"]
+    assert max(each) < 0, "the test error falls with every seed"
+    assert overlapping["train_error_after_mean"] > 1.5 * apart["train_error_after_mean"]
+    gaps = record["overfitting"]["arms"]
+    assert gaps["z=3, s=3"]["gap_mean"] < gaps["z=2, s=2"]["gap_mean"] - 0.02
+    even = record["differences"]["z=3, s=3 minus z=2, s=2"]
+    assert abs(even["difference_mean"]) < even["difference_std"], "it gains nothing on the test"
+    assert smaller["rate"] in record["search"]["rates"][1:-1], "not at an end of the search"
+    assert overlapping["rate"] in record["search"]["rates"][1:-1]
