@@ -92,3 +92,24 @@ def test_shipped_record_says_what_the_chapter_says():
     assert abs(even["difference_mean"]) < even["difference_std"], "it gains nothing on the test"
     assert smaller["rate"] in record["search"]["rates"][1:-1], "not at an end of the search"
     assert overlapping["rate"] in record["search"]["rates"][1:-1]
+    control = record["same_rate"]
+    assert control["rate"] == apart["rate"] != overlapping["rate"]
+    last = [[run["test_error"][-1] for run in arm["runs"]] for arm in (control, apart)]
+    assert all(one < other for one, other in zip(*last, strict=True))
+    assert overlapping["train_error_after_mean"] > control["train_error_after_mean"]
+    assert control["train_error_after_mean"] > 1.5 * apart["train_error_after_mean"]
+    first, second = sorted(record["search"]["held_out_error"]["z=3, s=2"])[:2]
+    assert second - first < 2 / record["search"]["held_out_images"], "the search was close"
+
+
+def test_control_at_the_same_rate_is_trained_where_rates_differ(monkeypatch):
+    few = datasets.load("fashion_mnist", "train", size=32, limit=128)
+    monkeypatch.setattr(pooling_ablation, "_images", lambda small: (few, few))
+    rates = {"z=2, s=2": 0.003, "z=3, s=3": 0.003, "z=3, s=2": 0.001}
+    monkeypatch.setattr(pooling_ablation, "SMALL_RATES", rates)
+    results = pooling_ablation.run(True, (0,), lambda text: None)
+    assert results["same_rate"]["rate"] == 0.003 != results["arms"]["z=3, s=2"]["rate"]
+    monkeypatch.setattr(pooling_ablation, "SMALL_RATES", dict.fromkeys(rates, 0.003))
+    again = pooling_ablation.run(True, (0,), lambda text: None)
+    assert again["same_rate"] is None
+    assert again["arms"]["z=3, s=2"] == results["same_rate"]
