@@ -53,7 +53,7 @@ def test_votes_are_the_gradient_of_a_sum_over_windows(height, width, kernel, str
     np.testing.assert_allclose(votes, x.grad[0, 0].numpy(), atol=1e-5)
 
 
-@pytest.mark.parametrize(("z", "s"), product(range(1, 6), range(1, 6)))
+@pytest.mark.parametrize(("z", "s"), list(product(range(1, 6), range(1, 6))))
 def test_every_window_has_z_squared_votes(z, s):
     votes = pooling.votes(11, 13, z, s)
     windows = shapes.output_size(11, z, s) * shapes.output_size(13, z, s)
