@@ -234,7 +234,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "pooling",
             "Do overlapping pooling windows lower the test error of a small network?",
-            25, (0, 1, 2, 3, 4), pooling_ablation.run, pooling_ablation.sentence,
+            30, (0, 1, 2, 3, 4), pooling_ablation.run, pooling_ablation.sentence,
         ),
         Experiment(
             "initialization",
