@@ -103,9 +103,10 @@ def compare_arms(
 ) -> dict[str, Any]:
     """Train every arm at its rate once a seed.
 
-    Returns arms: name -> rate, runs (one a seed, see `train_arm`, with `lrn_factor` from
-    `lrn_factors`), final_test_error_mean and _std; and differences: "B minus A" -> each, mean and
-    std of the difference between two arms' final test errors, seed by seed.
+    Returns arms: name -> rate, runs (one a seed, see `train_arm`, with `train_error_after`, of the
+    finished network on the training images, and `lrn_factor` from `lrn_factors`), mean and std of
+    final_test_error and train_error_after; and differences: "B minus A" -> each, mean and std of
+    the difference between two arms' final test errors, seed by seed.
     """
     results: dict[str, Any] = {}
     final: dict[str, np.ndarray] = {}
@@ -114,9 +115,14 @@ def compare_arms(
         for seed in seeds:
             say(f"{arm}, seed {seed}")
             run, net = train_arm(spec, rates[arm], seed, epochs, train, test)
-            runs.append(run | {"lrn_factor": lrn_factors(net, test)})
+            after = training.evaluate(net, train, augment.mean_image(train.images))
+            learned = 1.0 if run["diverged"] else round(1 - after["top1"], 4)
+            runs.append(
+                run | {"train_error_after": learned, "lrn_factor": lrn_factors(net, test)}
+            )
         final[arm] = np.array([run["test_error"][-1] for run in runs])
         measured = spread("final_test_error", final[arm])
+        measured |= spread("train_error_after", [run["train_error_after"] for run in runs])
         results[arm] = {"rate": rates[arm], "runs": runs, **measured}
     differences = {}
     for one, other in itertools.combinations(arms, 2):

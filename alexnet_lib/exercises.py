@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     exercises_conventions,
     exercises_lrn,
+    exercises_pooling,
     exercises_sizes,
     exercises_training,
     exercises_windows,
@@ -19,6 +20,7 @@ EXERCISES: dict[str, Exercise] = {
     for exercise in (
         *exercises_sizes.EXERCISES,
         *exercises_windows.EXERCISES,
+        *exercises_pooling.EXERCISES,
         *exercises_lrn.EXERCISES,
         *exercises_conventions.EXERCISES,
         *exercises_training.EXERCISES,

@@ -16,7 +16,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from . import ablations, augment, datasets, models, networks, records, signals
+from . import (
+    ablations,
+    augment,
+    datasets,
+    models,
+    networks,
+    pooling_ablation,
+    records,
+    signals,
+)  # fmt: skip
 from .paper import LayerSpec, unknown_name
 from .signals import lrn_maps
 
@@ -221,6 +230,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "lrn_ablation",
             "Does local response normalization lower the test error of a small network?",
             15, (0, 1, 2, 3, 4), _lrn_ablation, _lrn_sentence,
+        ),
+        Experiment(
+            "pooling",
+            "Do overlapping pooling windows lower the test error of a small network?",
+            30, (0, 1, 2, 3, 4), pooling_ablation.run, pooling_ablation.sentence,
         ),
         Experiment(
             "initialization",

@@ -79,14 +79,20 @@ def _towers(record: dict[str, Any]) -> list[str]:
     return lines
 
 
+ABLATIONS = {
+    "lrn_ablation": "With and without LRN",
+    "pooling": "Pooling windows apart and overlapping",
+}
+
+
 def _ablation(record: dict[str, Any]) -> list[str]:
-    title = f"**With and without LRN**, a small network on {_hardware(record)}."
+    title = f"**{ABLATIONS[record['experiment']]}**, a small network on {_hardware(record)}."
     return [title, "", "```text", experiments.summary(record), "```"]
 
 
 SECTIONS = {
     "imagenette_paper": _real_run,
-    "lrn_ablation": _ablation,
+    **dict.fromkeys(ABLATIONS, _ablation),
     "bench_lrn": _benchmark,
     "bench_step": _benchmark,
     "bench_towers": _towers,

@@ -23,29 +23,31 @@ FLOORS = [
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
-        "runs", "shard_writers",
+        "runs", "shard_writers", "window_pictures",
     },
     {"augment", "demos", "ops", "optim", "sharding"},
     {
-        "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
-        "exercises_training", "exercises_windows", "labs", "models", "monitor", "predictions",
+        "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_pooling",
+        "exercises_sizes", "exercises_training", "exercises_windows", "labs", "models", "monitor",
+        "pooling", "predictions",
     },
-    {"checkpoints", "exercises", "signals", "size_lab", "towers"},
+    {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "towers"},
     {"checks", "probes", "teams"},
     {"evaluation", "tower_runs"},
     {"benchmarks", "sessions"},
     {"training"},
     {"ablations", "tours", "verification"},
-    {"experiments", "widgets"},
+    {"pooling_ablation", "widgets"},
+    {"experiments"},
     {"results"},
     {"__main__"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "grids", "labs", "monitor", "numerals", "pictures", "plots", "predictions",
-    "size_lab", "tours", "widgets",
+    "demos", "grids", "labs", "monitor", "numerals", "pictures", "plots", "pooling_lab",
+    "predictions", "size_lab", "tours", "widgets", "window_pictures",
 }  # may load matplotlib
-WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots"} | FLOORS[0]
+WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:

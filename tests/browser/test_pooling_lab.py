@@ -1,0 +1,84 @@
+"""The pooling lab in a page: keys, the pointer, and numbers typed that make no sense."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab_driver import NotebookPage
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("browser"),  # one server, one browser
+]
+
+
+@pytest.fixture(scope="module")
+def lab(chromium, lab_server):
+    """Return the lab's element in chapter 03, run from the top."""
+    page = NotebookPage(chromium, lab_server, "03_overlapping_pooling.ipynb")
+    page.run_all(seconds=300)
+    yield page.page.locator("section[aria-label='pooling lab']")
+    page.close()
+
+
+def box(lab, name: str):
+    return lab.get_by_label(f"{name}, exact value")
+
+
+def sentence(lab) -> str:
+    return lab.locator(".alexnet-summary").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("z", "0", "A window of 0 pixels holds nothing"),
+        ("z", "-1", "The window can't be negative"),
+        ("z", "2.5", "Pixels come whole"),
+        ("z", "99", "doesn't fit on a map of 9 × 9"),
+        ("z", "many", "The window needs a number"),
+        ("s", "0", "never leaves the first place"),
+        ("s", "-3", "The stride can't be negative"),
+        ("s", "1,5", "the stride can't be 1.5"),
+        ("s", "10", "leaves a map of 9 × 9 at the first step"),
+        ("shift", "9", "9 is out of range for the shift"),
+        ("window", "17", "17 is out of range for the window's number"),
+    ],
+)
+def test_typed_numbers_that_make_no_sense_change_nothing_and_get_a_line(lab, name, typed, said):
+    lab.get_by_role("button", name="reset").click()
+    lab.page.wait_for_timeout(300)
+    before = sentence(lab)
+    box(lab, name).fill(typed)
+    box(lab, name).press("Enter")
+    line = lab.get_by_role("alert")
+    line.wait_for(state="visible")
+    assert said in line.inner_text() and "Nothing was changed." in line.inner_text()
+    assert box(lab, name).get_attribute("aria-invalid") is not None
+    assert sentence(lab) == before
+    box(lab, name).fill("2")
+    box(lab, name).press("Enter")
+    line.wait_for(state="hidden")
+    assert box(lab, name).get_attribute("aria-invalid") is None
+
+
+def test_a_window_can_be_typed_that_the_slider_does_not_reach(lab):
+    lab.get_by_role("button", name="reset").click()
+    box(lab, "z").fill("9")
+    box(lab, "z").press("Enter")
+    lab.get_by_text("9 × 9 becomes 1 × 1").wait_for()
+
+
+def test_the_pointer_and_the_keys_choose_a_window(lab):
+    lab.get_by_role("button", name="reset").click()
+    pictures = lab.locator(".alexnet-map svg")
+    pictures.nth(2).click(position={"x": 230, "y": 230})  # the last output of 4 x 4
+    lab.get_by_text("Window 16 of 16 keeps 7.").wait_for()
+    pictures.nth(0).click(position={"x": 4, "y": 4})
+    lab.get_by_text("Window 1 of 16 keeps 2.").wait_for()
+    slider = lab.get_by_role("slider", name="window")
+    slider.last.focus()
+    slider.last.press("ArrowRight")
+    lab.get_by_text("Window 2 of 16 keeps 5.").wait_for()
+    assert slider.last.get_attribute("data-lm-suppress-shortcuts") == "true"
