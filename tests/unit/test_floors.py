@@ -29,6 +29,7 @@ FLOORS = [
     {"benchmarks", "checkpoints", "exercises", "signals", "towers"},
     {"checks", "probes", "training"},
     {"ablations", "tours", "verification"},
+    {"races"},
     {"experiments", "widgets"},
     {"results"},
     {"__main__"},
