@@ -8,12 +8,13 @@ and style sheets in alexnet_lib/js.
 from __future__ import annotations
 
 from .demos import Demo, show
+from .depth_tour import deep_signal
 from .labs import ConventionsLab, LRNLab
 from .monitor import TrainingMonitor
 from .predictions import predict, recall
 from .tours import channel_window, filters_over_time, window_stops
 
 __all__ = [
-    "ConventionsLab", "Demo", "LRNLab", "TrainingMonitor", "channel_window", "filters_over_time",
-    "predict", "recall", "show", "window_stops",
+    "ConventionsLab", "Demo", "LRNLab", "TrainingMonitor", "channel_window", "deep_signal",
+    "filters_over_time", "predict", "recall", "show", "window_stops",
 ]

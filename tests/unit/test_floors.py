@@ -17,14 +17,15 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
     {
-        "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
+        "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
         "networks", "numerals", "packing", "pictures", "records", "rendering", "shipped",
     },
     {"datasets", "facts", "judging", "plots", "runs"},
     {"augment", "demos", "ops", "optim"},
     {
-        "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
-        "exercises_training", "labs", "models", "monitor", "predictions",
+        "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
+        "exercises_relu", "exercises_sizes", "exercises_training", "labs", "models", "monitor",
+        "predictions",
     },
     {"benchmarks", "checkpoints", "exercises", "signals", "towers"},
     {"checks", "probes", "training"},
@@ -36,7 +37,8 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "labs", "monitor", "numerals", "pictures", "plots", "predictions", "tours", "widgets",
+    "demos", "depth_tour", "labs", "monitor", "numerals", "pictures", "plots", "predictions",
+    "tours", "widgets",
 }  # may load matplotlib
 WITHOUT_TORCH = {"numerals", "pictures", "plots"} | FLOORS[0]
 
