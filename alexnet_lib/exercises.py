@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from . import exercises_conventions, exercises_lrn, exercises_sizes, exercises_training
+from . import (
+    exercises_conventions,
+    exercises_lrn,
+    exercises_relu,
+    exercises_sizes,
+    exercises_training,
+)
 from .judging import Exercise
 from .paper import unknown_name
 
@@ -12,6 +18,7 @@ EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise
     for exercise in (
         *exercises_sizes.EXERCISES,
+        *exercises_relu.EXERCISES,
         *exercises_lrn.EXERCISES,
         *exercises_conventions.EXERCISES,
         *exercises_training.EXERCISES,

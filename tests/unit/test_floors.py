@@ -17,8 +17,8 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
     {
-        "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
-        "networks", "numerals", "packing", "pictures", "records", "rendering", "shipped",
+        "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
+        "learner", "networks", "numerals", "packing", "pictures", "records", "rendering", "shipped",
     },
     {"datasets", "facts", "judging", "plots", "runs"},
     {"augment", "demos", "ops", "optim"},
