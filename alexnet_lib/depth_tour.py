@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from . import activations, plots
 from .demos import Demo
 from .palette import COLOURS, LINE_STYLES, MARKERS
 
-__all__ = ["deep_signal", "three_activations"]
+__all__ = ["deep_signal", "race_curves", "three_activations"]
 
 MOST_LAYERS = 12
-LOWEST, HIGHEST = 1e-9, 1e3  # of the two scales
+LOWEST, HIGHEST = 1e-9, 2e4  # of the two scales
 GONE = "below 1e-9"
 
 
@@ -39,6 +41,30 @@ def three_activations(lowest: float = -4, highest: float = 4) -> Figure:
     axes[1, 0].set_ylabel("slope")
     axes[0, 0].set_ylim(-1.5, highest)
     axes[1, 0].set_ylim(-0.1, 1.15)
+    return figure
+
+
+def race_curves(record: Mapping[str, Any]) -> Figure:
+    """Return a figure of the experiment "relu": the training error by epoch, a line a seed.
+
+    One panel for each kind of first weights in the record, and the target as a dotted line.
+    """
+    kinds = list(dict.fromkeys(arm["initialization"] for arm in record["arms"].values()))
+    figure, axes = plots.figure(height=3.2, columns=len(kinds), sharey=True, squeeze=False)
+    for name, arm in record["arms"].items():
+        ax, key = axes[0, kinds.index(arm["initialization"])], name.partition(",")[0].lower()
+        for number, run in enumerate(arm["runs"]):
+            errors, colour = run["train_error"], COLOURS[key]
+            label = activations.ACTIVATIONS[key].name if number == 0 else None
+            ax.plot(errors, color=colour, linestyle=LINE_STYLES[key], lw=1.5, label=label)
+            ax.plot(len(errors) - 1, errors[-1], color=colour, marker=MARKERS[key])
+    for ax, kind in zip(axes[0], kinds, strict=True):
+        ax.axhline(record["target"], color=COLOURS["muted"], linestyle=LINE_STYLES["muted"])
+        ax.set(xlabel="epoch", ylim=(0, 1), title=kind)
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.grid(axis="y")
+        ax.legend(handlelength=3)
+    axes[0, 0].set_ylabel("training error")
     return figure
 
 
@@ -99,16 +125,16 @@ def deep_signal() -> Demo:
 
     controls = {
         "depth": ipywidgets.IntSlider(value=8, min=1, max=MOST_LAYERS),
-        "gain": ipywidgets.FloatSlider(value=1.0, min=0.1, max=4.0, step=0.1, readout_format=".1f"),
-        "bias": ipywidgets.FloatSlider(value=0.0, min=-1.0, max=1.0, step=0.1,
-                                       readout_format=".1f"),
-    }  # fmt: skip
+        "gain": ipywidgets.FloatSlider(value=1.0, min=0.1, max=3.0, step=0.02),
+        "bias": ipywidgets.FloatSlider(value=0.0, min=-1.0, max=1.0, step=0.1),
+    }
+    rule = 0.01 * 4096**0.5  # AlexNet's std in a layer of 4096 inputs [P §5]
     presets = {
         "gain 1": {"depth": 8, "gain": 1.0, "bias": 0.0},
-        "gain 1.4": {"depth": 8, "gain": 1.4, "bias": 0.0},
-        "as AlexNet's fc7": {"depth": 8, "gain": 0.6, "bias": 0.0},
-        "and its bias of 1": {"depth": 8, "gain": 0.6, "bias": 1.0},
-        "too large": {"depth": 8, "gain": 4.0, "bias": 0.0},
-        "dead": {"depth": 8, "gain": 1.0, "bias": -0.8},
+        "gain 1.42": {"depth": 8, "gain": 1.42, "bias": 0.0},
+        "the paper's std": {"depth": 8, "gain": rule, "bias": 0.0},
+        "the paper's bias too": {"depth": 8, "gain": rule, "bias": 1.0},
+        "too large": {"depth": 8, "gain": 3.0, "bias": 0.0},
+        "broken": {"depth": 8, "gain": 1.0, "bias": -0.8},
     }
     return Demo(compute, draw, controls, presets, name="deep signal", height=3.4)
