@@ -209,7 +209,7 @@ def race_seeds(
 # Figure 1 of the paper
 
 CHANNELS = (16, 16, 32)
-RATES = (0.00125, 0.0025, 0.005, 0.01, 0.02)
+RATES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
 CAP = 40
 ARMS = {  # name -> activation, how the first weights are drawn
     "ReLU": ("relu", "by fan-in"),
@@ -261,7 +261,12 @@ def relu_race(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say)
         if slow in arms
     }
     paper_says = "six times, on CIFAR-10 to 25% training error [P §3.1, Fig. 1]"
-    return {**settings, "search": search, "arms": arms, "ratios": ratios, "paper": paper_says}
+    races = [race for found in search.values() for race in found.get("races", [])]
+    races += [run for arm in arms.values() for run in arm["runs"]]
+    return {
+        **settings, "search": search, "arms": arms, "ratios": ratios, "paper": paper_says,
+        "race_seconds": round(sum(race["seconds"] for race in races), 1),  # of all, resumed or not
+    }  # fmt: skip
 
 
 def _ratio(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> dict[str, Any]:
