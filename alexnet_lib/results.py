@@ -53,13 +53,22 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
 
 
 def _ablation(record: dict[str, Any]) -> list[str]:
-    title = f"**With and without LRN**, a small network on {_hardware(record)}."
-    return [title, "", "```text", experiments.summary(record), "```"]
+    return _experiment("With and without LRN", record)
+
+
+def _race(record: dict[str, Any]) -> list[str]:
+    return _experiment("ReLU against tanh", record)
+
+
+def _experiment(title: str, record: dict[str, Any]) -> list[str]:
+    line = f"**{title}**, a small network on {_hardware(record)}."
+    return [line, "", "```text", experiments.summary(record), "```"]
 
 
 SECTIONS = {
     "imagenette_paper": _real_run,
     "lrn_ablation": _ablation,
+    "relu": _race,
     "bench_lrn": _benchmark,
     "bench_step": _benchmark,
 }
