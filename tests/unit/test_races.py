@@ -135,7 +135,8 @@ def test_shipped_record_adds_up():
         assert not reached or counts[arm["rate"]] == min(reached)
         assert [run["seed"] for run in arm["runs"]] == record["seeds"]
         for run in arm["runs"]:
-            assert run["epochs"] == races.epochs_to(0.25, run["train_error"])
+            epochs = races.epochs_to(0.25, run["train_error"])
+            assert run["epochs"] == (None if epochs is None else pytest.approx(epochs, abs=0.01))
             reached_it = min(run["train_error"]) <= 0.25
             assert reached_it or len(run["train_error"]) == record["cap"] + 1 or run["diverged"]
         epochs = [record["cap"] if run["epochs"] is None else run["epochs"] for run in arm["runs"]]
