@@ -147,3 +147,17 @@ def test_shipped_record_adds_up():
         each = np.divide(slow, fast)
         assert ratio["each"] == pytest.approx(each, abs=1e-3)
     assert record["environment"]["hardware"]["cores"]
+
+
+def test_the_chapters_words_on_the_race_hold():
+    record = experiments.load("relu")
+    epochs = {name: arm["epochs_mean"] for name, arm in record["arms"].items()}
+    rates = {name: arm["rate"] for name, arm in record["arms"].items()}
+    for ratio in record["ratios"].values():
+        assert ratio["ratio_mean"] < 1 and not ratio["bound"]
+    assert rates["tanh"] > rates["ReLU"] and rates["tanh, std .01"] > rates["ReLU, std .01"]
+    for name in ("ReLU", "tanh"):
+        by_weights = epochs[f"{name}, std .01"] - epochs[name]
+        assert by_weights > abs(epochs["ReLU"] - epochs["tanh"])
+    assert all(search["races"][0]["rate"] < search["best"] < search["races"][-1]["rate"]
+               for search in record["search"].values()), "no best rate at an end of the list"
