@@ -19,7 +19,6 @@ __all__ = ["deep_signal", "race_curves", "three_activations"]
 
 MOST_LAYERS = 12
 LOWEST, HIGHEST = 1e-9, 2e4  # of the two scales
-GONE = "below 1e-9"
 
 
 def three_activations(lowest: float = -4, highest: float = 4) -> Figure:
@@ -85,7 +84,9 @@ def _start_panel(ax: Axes, title: str) -> dict[str, Any]:
 
 
 def _said(value: float) -> str:
-    return plots.number(value) if value >= LOWEST else GONE
+    if value == 0:
+        return "nothing"
+    return plots.number(value) if value >= LOWEST else "below 1e-9"
 
 
 def deep_signal() -> Demo:
@@ -105,7 +106,7 @@ def deep_signal() -> Demo:
                 _start_panel(left, "forward: how pictures differ"),
                 _start_panel(right, "back: the gradient"),
             ]
-            left.legend(loc="lower left", handlelength=3)
+            right.legend(loc="lower right", handlelength=3)  # no line ends down there
         for key, found in data.items():
             layers = np.arange(len(found.forward))
             panels[0][key].set_data(layers, np.maximum(found.forward, LOWEST))

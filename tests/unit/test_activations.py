@@ -92,7 +92,7 @@ def test_deep_signal_says_what_is_computed():
         assert said == tuple(map(depth_tour._said, (found.forward[-1], found.backward[0])))
         assert f"{found.dead[-1]:.0%} of the ReLUs answer to no picture" in demo.summary
     demo.apply("broken")
-    assert "ReLU below 1e-9 forward and below 1e-9 back" in demo.summary
+    assert "ReLU nothing forward and nothing back" in demo.summary
     demo.controls["depth"].value = 1
     assert demo.summary.startswith("Through 1 layer: ")
 
