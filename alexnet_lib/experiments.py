@@ -227,10 +227,6 @@ def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu"), say)
 
 
-def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return races.relu_race(small, seeds, _unfinished("relu_wide"), say, wide=True)
-
-
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -247,12 +243,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
-            25, (0, 1, 2), _relu, races.relu_sentence,
-        ),
-        Experiment(
-            "relu_wide",
-            "Does the race end otherwise with twice the kernels and twice the pictures?",
-            20, (0, 1, 2), _relu_wide, races.relu_sentence,
+            35, (0, 1, 2), _relu, races.relu_sentence,
         ),
     )
 }  # fmt: skip

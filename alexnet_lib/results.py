@@ -60,10 +60,6 @@ def _race(record: dict[str, Any]) -> list[str]:
     return _experiment("ReLU against tanh", record)
 
 
-def _wide_race(record: dict[str, Any]) -> list[str]:
-    return _experiment("The same with twice the kernels and pictures", record)
-
-
 def _experiment(title: str, record: dict[str, Any]) -> list[str]:
     line = f"**{title}**, a small network on {_hardware(record)}."
     return [line, "", "```text", experiments.summary(record), "```"]
@@ -73,7 +69,6 @@ SECTIONS = {
     "imagenette_paper": _real_run,
     "lrn_ablation": _ablation,
     "relu": _race,
-    "relu_wide": _wide_race,
     "bench_lrn": _benchmark,
     "bench_step": _benchmark,
 }

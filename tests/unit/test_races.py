@@ -104,10 +104,11 @@ def test_capped_runs_are_kept_and_said():
     assert races._ratio(fast, slow)["bound"] == "less than"
     assert races._ratio(slow, slow)["bound"] == "unknown"
     record = {"target": 0.25, "train_images": 9, "data_note": "made up", "arms": {"tanh": slow},
-              "ratios": {"tanh over ReLU": ratio}}  # fmt: skip
+              "ratios": {"tanh over ReLU": ratio}, "paper": "six times"}  # fmt: skip
     said = races.relu_sentence(record)
     assert f"more than {races.CAP}, 20.0; mean at least" in said
     assert "tanh over ReLU: more than 3.00 times the epochs" in said
+    assert said.endswith("The paper, tanh over ReLU: six times")
 
 
 def test_small_version_is_quick_and_leaves_nothing(tmp_path, monkeypatch):
