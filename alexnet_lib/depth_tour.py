@@ -49,7 +49,8 @@ def race_curves(record: Mapping[str, Any]) -> Figure:
     One panel for each kind of first weights in the record, and the target as a dotted line.
     """
     kinds = list(dict.fromkeys(arm["initialization"] for arm in record["arms"].values()))
-    figure, axes = plots.figure(height=3.2, columns=len(kinds), sharey=True, squeeze=False)
+    shared = {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = plots.figure(height=3.2, columns=len(kinds), **shared)
     for name, arm in record["arms"].items():
         ax, key = axes[0, kinds.index(arm["initialization"])], name.partition(",")[0].lower()
         for number, run in enumerate(arm["runs"]):
