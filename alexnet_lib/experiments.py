@@ -23,6 +23,7 @@ from . import (
     models,
     networks,
     pooling_ablation,
+    races,
     records,
     signals,
 )  # fmt: skip
@@ -88,7 +89,13 @@ def run(
     }
     if out is not None or not small:
         records.write(name if out is None else out, record)
+        _unfinished(name).unlink(missing_ok=True)
     return record
+
+
+def _unfinished(name: str) -> Path:
+    """Return the file in which an experiment that takes long keeps what is done so far."""
+    return records.root() / "runs" / "experiments" / f"{name}.json"
 
 
 def load(name: str) -> dict[str, Any]:
@@ -223,6 +230,13 @@ def _initialization_lines(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+# ReLU against tanh, in a module of its own
+
+
+def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return races.relu_race(small, seeds, _unfinished("relu"), say)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -240,6 +254,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "initialization",
             "How much of a picture reaches the last layer before any training?",
             6, (0, 1), _initialization, _initialization_lines,
+        ),
+        Experiment(
+            "relu",
+            "How many epochs do ReLU and tanh need to the same training error?",
+            35, (0, 1, 2), _relu, races.relu_sentence,
         ),
     )
 }  # fmt: skip

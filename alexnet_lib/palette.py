@@ -32,6 +32,9 @@ MEANINGS: dict[str, str] = {
     "paper": "printed in the paper",
     "ours": "measured by this course",
     "pytorch": "PyTorch or torchvision",
+    "relu": "the activation ReLU",
+    "tanh": "the activation tanh",
+    "sigmoid": "the activation sigmoid",
     "highlight": "what the text or the slider points at: a window, a position",
     "muted": "there for comparison: chance, other seeds, what is left out",
     "grid": "grid lines and frames",
@@ -51,6 +54,9 @@ COLOURS: dict[str, str] = {  # on white
     "paper": "#000000",
     "ours": "#2E9BD6",
     "pytorch": "#6B4E00",
+    "relu": "#B00F2E",
+    "tanh": "#0E8088",
+    "sigmoid": "#8A8F2A",
     "highlight": "#C98500",
     "muted": "#6E7781",
     "grid": "#D8DEE4",
@@ -70,6 +76,9 @@ DARK_COLOURS: dict[str, str] = {  # on JupyterLab's dark background
     "paper": "#FFFFFF",
     "ours": "#8AD4FA",
     "pytorch": "#8F7128",
+    "relu": "#FF7A7A",
+    "tanh": "#4FC3CB",
+    "sigmoid": "#D9DE7A",
     "highlight": "#FFC33D",
     "muted": "#9DA7B1",
     "grid": "#3A4048",
@@ -84,6 +93,7 @@ GROUPS: tuple[tuple[str, ...], ...] = (  # colours that meet in one picture
     ("train", "validation"),
     ("before", "after", "highlight"),
     ("paper", "ours", "pytorch"),
+    ("relu", "tanh", "sigmoid"),
 )
 
 LINE_STYLES: dict[str, str | tuple[int, tuple[float, ...]]] = {
@@ -96,6 +106,9 @@ LINE_STYLES: dict[str, str | tuple[int, tuple[float, ...]]] = {
     "paper": (0, (6.0, 2.0, 1.5, 2.0)),
     "ours": "-",
     "pytorch": (0, (1.5, 1.5)),
+    "relu": "-",
+    "tanh": (0, (5.0, 2.0)),
+    "sigmoid": (0, (2.0, 1.5)),
     "highlight": "-",
     "muted": (0, (1.0, 2.0)),
 }
@@ -110,6 +123,9 @@ MARKERS: dict[str, str] = {
     "paper": "*",
     "ours": "o",
     "pytorch": "^",
+    "relu": "o",
+    "tanh": "s",
+    "sigmoid": "^",
     "highlight": "D",
     "muted": ".",
 }

@@ -82,6 +82,7 @@ def _towers(record: dict[str, Any]) -> list[str]:
 ABLATIONS = {
     "lrn_ablation": "With and without LRN",
     "pooling": "Pooling windows apart and overlapping",
+    "relu": "ReLU against tanh",
 }
 
 

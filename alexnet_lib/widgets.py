@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from .demos import Demo, show
+from .depth_tour import deep_signal
 from .labs import ConventionsLab, LRNLab
 from .monitor import TrainingMonitor
 from .pooling_lab import PoolingLab
@@ -17,6 +18,6 @@ from .tours import channel_window, filters_over_time, window_stops
 
 __all__ = [
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TrainingMonitor",
-    "channel_window",
+    "channel_window", "deep_signal",
     "filters_over_time", "predict", "recall", "show", "window_stops",
 ]

@@ -17,9 +17,9 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
     {
-        "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server", "learner",
-        "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering", "shards",
-        "shipped",
+        "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
+        "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
+        "shards", "shipped",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
@@ -27,9 +27,9 @@ FLOORS = [
     },
     {"augment", "demos", "ops", "optim", "sharding"},
     {
-        "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_pooling",
-        "exercises_sizes", "exercises_training", "exercises_windows", "labs", "models", "monitor",
-        "pooling", "predictions",
+        "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
+        "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_training",
+        "exercises_windows", "labs", "models", "monitor", "pooling", "predictions",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "towers"},
     {"checks", "probes", "teams"},
@@ -37,15 +37,15 @@ FLOORS = [
     {"benchmarks", "sessions"},
     {"training"},
     {"ablations", "tours", "verification"},
-    {"pooling_ablation", "widgets"},
+    {"pooling_ablation", "races", "widgets"},
     {"experiments"},
     {"results"},
     {"__main__"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "grids", "labs", "monitor", "numerals", "pictures", "plots", "pooling_lab",
-    "predictions", "size_lab", "tours", "widgets", "window_pictures",
+    "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
+    "pooling_lab", "predictions", "size_lab", "tours", "widgets", "window_pictures",
 }  # may load matplotlib
 WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
 
