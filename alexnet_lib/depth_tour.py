@@ -19,6 +19,7 @@ __all__ = ["deep_signal", "race_curves", "three_activations"]
 
 MOST_LAYERS = 12
 LOWEST, HIGHEST = 1e-9, 2e4  # of the two scales
+PANELS = {"std sqrt(1 / fan-in)": "gain 1", "std .01 in every layer": "std .01 everywhere"}
 
 
 def three_activations(lowest: float = -4, highest: float = 4) -> Figure:
@@ -60,7 +61,7 @@ def race_curves(record: Mapping[str, Any]) -> Figure:
             ax.plot(len(errors) - 1, errors[-1], color=colour, marker=MARKERS[key])
     for ax, kind in zip(axes[0], kinds, strict=True):
         ax.axhline(record["target"], color=COLOURS["muted"], linestyle=LINE_STYLES["muted"])
-        ax.set(xlabel="epoch", ylim=(0, 1), title=kind)
+        ax.set(xlabel="epoch", ylim=(0, 1), title=PANELS.get(kind, kind))
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ax.grid(axis="y")
         ax.legend(handlelength=3)
@@ -75,9 +76,9 @@ def _start_panel(ax: Axes, title: str) -> dict[str, Any]:
         look = {"color": COLOURS[key], "linestyle": LINE_STYLES[key], "marker": MARKERS[key]}
         (lines[key],) = ax.plot([], [], label=rule.name, **look)
     ax.set_yscale("log")
-    ax.set(xlim=(-0.4, MOST_LAYERS + 0.4), ylim=(LOWEST, HIGHEST), xlabel="after layer")
+    ax.set(xlim=(-0.4, MOST_LAYERS + 0.4), ylim=(LOWEST / 3, HIGHEST), xlabel="after layer")
     ax.set_xticks(range(0, MOST_LAYERS + 1, 2))
-    ax.set_yticks([1e-9, 1e-6, 1e-3, 1, 1e3])
+    ax.set_yticks([LOWEST, 1e-6, 1e-3, 1, 1e3], ["0", "$10^{-6}$", "$10^{-3}$", "1", "$10^3$"])
     ax.grid(axis="y")
     ax.axhline(1, color=COLOURS["muted"], lw=0.8, zorder=1)
     ax.set_title(title)
@@ -104,8 +105,8 @@ def deep_signal() -> Demo:
         if not figure.axes:
             left, right = figure.subplots(1, 2, sharey=True)
             panels[:] = [
-                _start_panel(left, "forward: how pictures differ"),
-                _start_panel(right, "back: the gradient"),
+                _start_panel(left, "forward: how answers differ"),
+                _start_panel(right, "back: share of the gradient"),
             ]
             right.legend(loc="lower right", handlelength=3)  # no line ends down there
         for key, found in data.items():

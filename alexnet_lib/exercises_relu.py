@@ -65,7 +65,7 @@ RELU_BACKWARD = Exercise(
         (lambda x, g: x.clamp(min=0)):
             "that's the way forward, ReLU itself. On the way back it is g that passes or doesn't.",
         (lambda x, g: g.clamp(min=0)):
-            "you cut off g where g is negative. What decides is the sign of x; g may be negative.",
+            "you asked for the sign of g. The sign of x decides; g may be negative or not.",
         (lambda x, g: g.clamp(min=0) * (x > 0)):
             "you also cut off negative gradients. What decides is the sign of x alone.",
         (lambda x, g: x * (g > 0)):
@@ -145,7 +145,7 @@ DEAD_UNITS = Exercise(
             "you looked at the mean or the sum. A channel may answer somewhere though that is "
             "negative.",
         _wrong_dead(lambda z: (z >= 0).any(dim=3).any(dim=2).any(dim=0)):
-            "0 counts as alive for you. After ReLU a 0 is a 0: alive is above 0.",
+            "you count an input of exactly 0 as alive. ReLU makes 0 of it: it passes nothing on.",
         _wrong_dead(lambda z: (z != 0).any(dim=3).any(dim=2).any(dim=0)):
             "z comes before the ReLU, and there dead channels are negative. Ask for z > 0.",
         _wrong_dead(lambda z: (z > 0).any(dim=3).any(dim=2).all(dim=0)):
@@ -154,6 +154,8 @@ DEAD_UNITS = Exercise(
             "you looked at one position only, row 0 and column 0.",
         _wrong_dead(lambda z: (z > 0).any(dim=3).any(dim=2).any(dim=1)):
             "those are dead pictures: you kept the axis of images (0). Keep the channels, axis 1.",
+        (lambda z: [1 + number for number in dead_units(z)]):
+            "you counted the channels from 1. Count from 0.",
         (lambda z: (z > 0).any(dim=3).any(dim=2).any(dim=0).nonzero().flatten().tolist()):
             "those are the channels that live. The dead are the others: ~ turns a mask around.",
     },
@@ -269,11 +271,14 @@ DEEP_GRADIENT = Exercise(
         _chain(slopes=lambda name: FUNCTIONS[name]):
             "you multiplied g by f itself. The chain rule wants its slope at z.",
         _chain(weights_too=False):
-            "the weights are missing: after the slope comes g @ W.T.",
+            "the weights are missing: the slope is taken at z = h @ W, and after it comes "
+            "g @ W.T.",
         _chain(slope_last=False):
             "you left out the slope of the last layer. It has an f as well.",
         _chain(slope_first=False):
             "you left out the slope of the first layer.",
+        _chain(slopes=lambda name: SLOPES["relu"]):
+            "you took ReLU's slope throughout. `name` says which one it is.",
         _chain(after=True):
             "the two steps are in the wrong order: on the way back f comes before W.",
         _chain(slopes=_without("sigmoid")):
