@@ -23,7 +23,7 @@ FLOORS = [
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "plots", "runs",
-        "shard_writers",
+        "shard_writers", "slider_times",
     },
     {"augment", "demos", "ops", "optim", "sharding"},
     {
