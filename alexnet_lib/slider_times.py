@@ -63,10 +63,11 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
             + [_verdict(row)]
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    sides = "<<<<>>>>"  # words to the left, figures to the right, the last column as it is
+    sides = "<<<<>>>><"  # words to the left, figures to the right
     return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=False))
-        + f"  {line[-1]}"
+        "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(line, sides, widths, strict=True)
+        ).rstrip()
         for line in lines
     )
 

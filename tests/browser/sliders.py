@@ -52,28 +52,24 @@ def press_all(page: NotebookPage, slider: Slider, presses: int) -> tuple[list[fl
     times: list[float | None] = []
     step, place, turns = 1, 0, 0
     while len(times) < WARM_UP + presses and times.count(None) < GIVE_UP and turns < 2:
-        _wait(page, PAUSE + FRAME * (GOLDEN * len(times) % 1))
-        if not _move(page, slider, step):
+        if not _move(page, slider, step, PAUSE + FRAME * (GOLDEN * len(times) % 1)):
             step, turns = -step, turns + 1  # two in a row: it doesn't move at all
             continue
         place, turns = place + step, 0
         times.append(page.page.evaluate("limit => keyWatch.answered(limit)", LIMIT))
         if len(times) == WARM_UP + presses // 2:
             step = -step
-    page.page.evaluate("() => keyWatch.stop()")
     for _ in range(abs(place)):
-        _move(page, slider, -1 if place > 0 else 1)
+        _move(page, slider, -1 if place > 0 else 1, PAUSE)
+    page.page.evaluate("() => keyWatch.stop()")
     counted = times[WARM_UP:]
     return [ms for ms in counted if ms is not None], counted.count(None)
 
 
-def _wait(page: NotebookPage, milliseconds: float) -> None:
-    page.page.evaluate("time => keyWatch.quiet(time)", milliseconds)
-
-
-def _move(page: NotebookPage, slider: Slider, step: int) -> bool:
-    """Press one key; returns whether the slider has moved."""
-    before = slider.value
+def _move(page: NotebookPage, slider: Slider, step: int, still: float) -> bool:
+    """Press one key once the demo has been still, in ms; returns whether the slider has moved."""
+    before = slider.value  # first: asking may take frames, and the key is not to follow on one
+    page.page.evaluate("time => keyWatch.quiet(time)", still)
     page.page.keyboard.press("ArrowRight" if step > 0 else "ArrowLeft")
     return slider.value != before
 
