@@ -68,10 +68,17 @@ def press_all(page: NotebookPage, slider: Slider, presses: int) -> tuple[list[fl
 
 def _move(page: NotebookPage, slider: Slider, step: int, still: float) -> bool:
     """Press one key once the demo has been still, in ms; returns whether the slider has moved."""
-    before = slider.value  # first: asking may take frames, and the key is not to follow on one
+    before = _place(slider)  # first: asking may take frames, and the key is not to follow on one
     page.page.evaluate("time => keyWatch.quiet(time)", still)
     page.page.keyboard.press("ArrowRight" if step > 0 else "ArrowLeft")
-    return slider.value != before
+    return _place(slider) != before
+
+
+def _place(slider: Slider) -> str:
+    """Where a slider stands; ipywidgets announce one decimal only, so there its handle's place."""
+    if slider.native or isinstance(slider, DrawnHandle):
+        return slider.value
+    return slider.handle.evaluate("handle => handle.parentElement.style.transform")
 
 
 class DrawnHandle(Slider):

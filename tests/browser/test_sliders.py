@@ -78,13 +78,13 @@ from alexnet_lib import plots, widgets
 
 def compute(k):
     time.sleep(DELAY / 1000)
-    return np.arange(k, dtype=float)
+    return np.full(5, k)
 
 def draw(fig, data):
     plots.bars(data, ax=fig.axes[0] if fig.axes else fig.subplots())
-    return f"{len(data)} bars."
+    return f"Five bars of {data[0]:.2f}."
 
-slider = ipywidgets.IntSlider(value=5, min=4, max=7)
+slider = ipywidgets.FloatSlider(value=5, min=4, max=7, step=0.02)  # announced to one decimal
 widgets.Demo(compute, draw, {"k": slider}, name="some bars")
 """
 
