@@ -46,8 +46,8 @@ chapters: environment ## run the notebooks and store their outputs in place (ONL
 train: environment ## python -m alexnet_lib train (ARGS="--data imagenette --out runs/first")
 	@$(RUN) -m alexnet_lib train $(if $(ARGS),$(ARGS),--help)
 
-bench: environment ## python -m alexnet_lib bench (ARGS=lrn, step, input, shards or towers; default: all)
-	@for what in $(if $(ARGS),1,lrn step input shards towers); do \
+bench: environment ## python -m alexnet_lib bench (ARGS=lrn, step, input, shards, towers, sliders; default: all)
+	@for what in $(if $(ARGS),1,lrn step input shards towers "sliders --where-possible"); do \
 		$(RUN) -m alexnet_lib bench $(if $(ARGS),$(ARGS),$$what) || exit 1; done
 
 environment: ## make or refresh .venv from requirements.lock, and nothing else

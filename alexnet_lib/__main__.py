@@ -77,11 +77,15 @@ def _parser() -> argparse.ArgumentParser:
                       help="check the shards that are there, write damaged ones anew")
     bench = commands.add_parser("bench", help="time ours and the usual way side by side")
     bench.add_argument("name", nargs="?", default="all",
-                       help="lrn, step, input, shards, towers or all")
+                       help="lrn, step, input, shards, towers, sliders or all")
+    bench.add_argument("chapters", nargs="*", metavar="CHAPTER",
+                       help="of sliders: such as 05; every chapter by default")
     bench.add_argument("--device", default="auto")
-    bench.add_argument("--rounds", type=int, help="counted rounds")
+    bench.add_argument("--rounds", type=int, help="counted rounds; of sliders: presses of each")
     bench.add_argument("--batch-size", type=int, help="images a batch")
-    bench.add_argument("--out", default="runs/bench", help="folder of the record")
+    bench.add_argument("--out", default="runs/bench", help="folder of the record, or a .json file")
+    bench.add_argument("--where-possible", action="store_true",
+                       help="leave the sliders out, in a sentence, where there is no browser")
     bench.set_defaults(run=_bench)
     export = commands.add_parser("export", help="take the learned filters out of a run")
     export.add_argument("folder", help="a run's folder")
@@ -248,13 +252,37 @@ def _pack(pictures: str, given: dict) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from . import benchmarks, training
+    out, name = Path(options.out), options.name
+    if options.chapters and name != "sliders":
+        raise ValueError("chapters are for: python -m alexnet_lib bench sliders CHAPTER ...")
+    if name != "sliders":
+        from . import benchmarks, training
 
-    device = training.choose_device(options.device).type
-    chosen = {"rounds": options.rounds, "batch_size": options.batch_size}
-    given = {name: value for name, value in chosen.items() if value is not None}
-    print(f"the record is {benchmarks.run(options.name, device, options.out, **given)}")
-    return 0
+        device = training.choose_device(options.device).type
+        chosen = {"rounds": options.rounds, "batch_size": options.batch_size}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        print(f"the record is {benchmarks.run(name, device, out, **given)}")
+        if name != "all":
+            return 0
+    return _bench_sliders(options, out)
+
+
+def _bench_sliders(options: argparse.Namespace, out: Path) -> int:
+    """Measure how soon the demos answer; among all benchmarks only where there is a browser."""
+    from . import slider_times
+
+    presses = slider_times.PRESSES if options.rounds is None else options.rounds
+    if options.name == "sliders" and out.suffix == ".json":
+        file = out
+    else:
+        file = (out.parent if out.suffix == ".json" else out) / "sliders.json"
+    try:
+        return slider_times.measure(options.chapters, file, presses)
+    except slider_times.NoBrowserError as error:
+        if options.name == "sliders" and not options.where_possible:
+            raise
+        print(f"the sliders are not measured: {error}")
+        return 0
 
 
 def _export(options: argparse.Namespace) -> int:

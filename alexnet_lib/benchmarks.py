@@ -262,13 +262,14 @@ BENCHMARKS: dict[str, Callable[..., Rows]] = {
 def run(
     name: str = "all", device: str = "cpu", out: str | Path = "runs/bench", **options: int
 ) -> Path:
-    """Run one benchmark or "all", print its table, write out/<name>.json and return that path.
+    """Run one benchmark or "all", print its table, write a record and return its path.
 
-    device: cpu or cuda. options: rounds and batch_size of the benchmark.
+    device: cpu or cuda. out: a .json file, or a folder for <name>.json. options: rounds and
+    batch_size of the benchmark. The sliders of the demos are timed by `slider_times`.
     Raises ValueError for an unknown benchmark, with the nearest name.
     """
     if name not in (*BENCHMARKS, "all"):
-        raise unknown_name("benchmark", name, [*BENCHMARKS, "all"])
+        raise unknown_name("benchmark", name, [*BENCHMARKS, "sliders", "all"])
     rows = []
     for chosen in BENCHMARKS if name == "all" else [name]:
         for row in BENCHMARKS[chosen](device, **options):
@@ -281,7 +282,8 @@ def run(
         "threads": torch.get_num_threads(),
         "environment": records.environment(),
     }
-    return records.write(Path(out) / f"{name}.json", record)
+    out = Path(out)
+    return records.write(out if out.suffix == ".json" else out / f"{name}.json", record)
 
 
 def _table(row: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ __all__ = ["FORMAT", "environment", "folder", "names", "read", "root", "write"]
 
 FORMAT = 1
 COMMANDS = {  # record -> the command that makes it
+    "bench_sliders": "python -m alexnet_lib bench sliders --out data/records/bench_sliders.json",
     "imagenette_paper": "python -m alexnet_lib train --data imagenette "
     "--recipe paper2012_small_data --out runs/imagenette --filter-moments 60",
 }

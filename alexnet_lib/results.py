@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import experiments, planning, records
+from . import experiments, planning, records, slider_times
 from .planning import IMAGENET_IMAGES
 
 __all__ = ["BEGIN", "END", "scaling", "table", "write"]
@@ -50,6 +50,30 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
             for times in row["times"].values()
         ]
         lines.append(f"| {row['what']} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _sliders(record: dict[str, Any]) -> list[str]:
+    about, load = record["environment"]["hardware"], record["load_average"]["before"]
+    wanted = ", ".join(
+        f"{kind} {median} and {p95} ms" for kind, (median, p95) in record["limits_ms"].items()
+    )
+    lines = [
+        f"**Sliders**, {about['processor']}, {about['cores']} cores, headless Chromium "
+        f"{record['browser']}{f', load average {load[0]} before' if load else ''}: from an arrow "
+        f"key to the first frame that shows the new drawing, {record['presses']} presses of each. "
+        f"Wanted as median and 95th percentile (p95): {wanted}.",
+        "",
+        "| chapter | kind | sliders | median of the medians | worst p95 | meet both |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in slider_times.by_chapter(record["rows"]):
+        times = [
+            "none answered" if row[name] is None else f"{row[name]:.0f} ms"
+            for name in ("median_ms", "worst_p95_ms")
+        ]
+        cells = [row["chapter"][:2], row["kind"], str(row["sliders"]), *times]
+        lines.append(f"| {' | '.join(cells)} | {row['meet']} of {row['sliders']} |")
     return lines
 
 
@@ -97,6 +121,7 @@ SECTIONS = {
     "bench_lrn": _benchmark,
     "bench_step": _benchmark,
     "bench_towers": _towers,
+    "bench_sliders": _sliders,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
@@ -45,5 +46,24 @@ def open_notebook(
         return pages[-1]
 
     yield open_one
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def page_with(chromium: Browser, lab_server: LabServer) -> Iterator[Callable[..., NotebookPage]]:
+    """A function that opens a notebook made of the given cells; closed afterwards."""
+    pages: list[NotebookPage] = []
+
+    def open_cells(*sources: str) -> NotebookPage:
+        notebook = nbformat.v4.new_notebook()
+        notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+        name = f"driver_{len(list(lab_server.work.rglob('driver_*.ipynb')))}.ipynb"
+        nbformat.write(notebook, lab_server.work / "chapters" / name)
+        pages.append(NotebookPage(chromium, lab_server, name))
+        return pages[-1]
+
+    yield open_cells
     for page in pages:
         page.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab_driver import ROOT, Demo, NotebookPage
+from patience import run_patiently
 
 pytestmark = [
     pytest.mark.browser,
@@ -69,23 +70,9 @@ def check_demo(demo: Demo, name: str) -> None:
     check_presets(demo, name)
 
 
-def starved(problems: list[str]) -> bool:
-    """Whether nothing went wrong but that the machine was busy.
-
-    anywidget gives a model two seconds to start and takes it for broken after that.
-    """
-    late = ("[anywidget] Failed to initialize model", "a widget does not render")
-    return bool(problems) and all(any(words in text for words in late) for text in problems)
-
-
 def check_page(page: NotebookPage) -> None:
     """Run a notebook and check all it shows."""
-    page.run_all(seconds=900)
-    for _ in range(2):
-        if starved(page.errors()):
-            page.reload()
-            page.run_all(seconds=900)
-    assert page.errors() == []
+    assert run_patiently(page) == []
     for number, demo in enumerate(page.demos(), start=1):
         check_demo(demo, f"{page.name} demo {number}")
     assert page.errors() == [], "after the demos were used"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import nbformat
 import pytest
 
-from lab_driver import LabServer, NotebookPage
-from test_chapters import check_demo, check_page, starved
+from patience import starved
+from test_chapters import check_demo, check_page
 
 pytestmark = [
     pytest.mark.browser,
@@ -19,6 +18,7 @@ import io
 import ipywidgets
 from PIL import Image
 
+FAILS_AT, ALPHA_SHOWS = -1, True
 k = ipywidgets.IntSlider(description="k", min=0, max=9, value=2)
 alpha = ipywidgets.FloatSlider(description="alpha", min=0, max=1, step=0.1, value=0.5)
 picture = ipywidgets.Image(format="png")
@@ -75,29 +75,6 @@ class Lab(anywidget.AnyWidget):
 
 Lab()
 '''
-PLAIN = {"FAILS_AT": "-1", "ALPHA_SHOWS": "True"}
-
-
-@pytest.fixture
-def page_with(chromium, lab_server: LabServer):
-    """A function that opens a notebook made of the given cells."""
-    pages = []
-
-    def open_cells(*sources: str, **values: str) -> NotebookPage:
-        notebook = nbformat.v4.new_notebook()
-        for source in sources:
-            for name, value in (PLAIN | values).items():
-                source = source.replace(name, value)
-            notebook.cells.append(nbformat.v4.new_code_cell(source))
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-        name = f"driver_{len(list(lab_server.work.rglob('driver_*.ipynb')))}.ipynb"
-        nbformat.write(notebook, lab_server.work / "chapters" / name)
-        pages.append(NotebookPage(chromium, lab_server, name))
-        return pages[-1]
-
-    yield open_cells
-    for page in pages:
-        page.close()
 
 
 def test_python_demo_and_javascript_lab_pass(page_with):
@@ -110,14 +87,14 @@ def test_python_demo_and_javascript_lab_pass(page_with):
 
 
 def test_a_slider_that_changes_no_picture_fails(page_with):
-    page = page_with(PYTHON_DEMO, ALPHA_SHOWS="False")
+    page = page_with(PYTHON_DEMO.replace("-1, True", "-1, False"))
     page.run_all()
     with pytest.raises(AssertionError, match="slider alpha: same picture at 0.0 and 1.0"):
         check_demo(page.demos()[0], "demo")
 
 
 def test_an_error_in_a_callback_is_seen(page_with):
-    page = page_with(PYTHON_DEMO, FAILS_AT="9")
+    page = page_with(PYTHON_DEMO.replace("-1, True", "9, True"))
     page.run_all()
     assert page.errors() == []
     demo = page.demos()[0]

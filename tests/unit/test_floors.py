@@ -23,7 +23,7 @@ FLOORS = [
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
-        "runs", "shard_writers", "window_pictures",
+        "runs", "shard_writers", "slider_times", "window_pictures",
     },
     {"augment", "demos", "ops", "optim", "sharding"},
     {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alexnet_lib import records, results
+from alexnet_lib import records, results, slider_times
 
 README = records.root() / "README.md"
 
@@ -41,3 +41,42 @@ def test_a_readme_without_markers_is_refused(tmp_path):
     (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="no markers"):
         results.write(tmp_path / "README.md")
+
+
+@pytest.fixture
+def slider_record(monkeypatch, tmp_path):
+    """A shipped record of three sliders in two chapters, one of them never answered."""
+    where = {"demo": "a lab", "slider": "k"}
+    rows = [
+        {"chapter": f"{chapter}_name", **where, **slider_times.summarize(kind, times)}
+        for chapter, kind, times in [
+            ("05", "JavaScript", [7.0] * 30), ("05", "JavaScript", [9.0] * 28 + [51.0, 52.0]),
+            ("06", "Python", []),
+        ]
+    ]
+    hardware = {"processor": "a fine CPU", "cores": 2, "gpu": None}
+    record = {
+        "rows": rows, "presses": 30, "browser": "156.0", "limits_ms": slider_times.LIMITS_MS,
+        "load_average": {"before": [0.12, 1, 2], "after": [1.5, 1, 2]},
+        "environment": {"hardware": hardware, "packages": {"torch": "2"}},
+    }
+    monkeypatch.setattr(records, "folder", lambda: tmp_path)
+    records.write("bench_sliders", record)
+    return record
+
+
+def test_the_sliders_have_a_line_for_each_chapter(slider_record):
+    table = results.table()
+    assert "a fine CPU, 2 cores, headless Chromium 156.0, load average 0.12 before" in table
+    assert "30 presses of each" in table
+    assert "JavaScript 16 and 50 ms, Python 50 and 100 ms" in table
+    assert table.splitlines()[4:] == [
+        "| 05 | JavaScript | 2 | 8 ms | 51 ms | 1 of 2 |",
+        "| 06 | Python | 1 | none answered | none answered | 0 of 1 |",
+    ]
+
+
+def test_a_system_without_load_averages_is_no_obstacle(slider_record):
+    slider_record["load_average"] = {"before": None, "after": None}
+    records.write("bench_sliders", slider_record)
+    assert "headless Chromium 156.0: from an arrow key" in results.table()
