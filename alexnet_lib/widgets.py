@@ -1,8 +1,8 @@
 """Everything interactive, under one name: `from alexnet_lib import widgets`.
 
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
-`monitor`, the demos of single chapters in `tours`, the JavaScript labs in `labs` and
-`size_lab`; their JavaScript and style sheets in alexnet_lib/js.
+`monitor`, the demos of single chapters in `tours`, the JavaScript labs in `labs`,
+`size_lab` and `tower_lab`; their JavaScript and style sheets in alexnet_lib/js.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from .monitor import TrainingMonitor
 from .predictions import predict, recall
 from .size_lab import SizeLab
 from .tours import channel_window, filters_over_time, window_stops
+from .tower_lab import TowerLab
 
 __all__ = [
-    "ConventionsLab", "Demo", "LRNLab", "SizeLab", "TrainingMonitor", "channel_window",
-    "filters_over_time", "predict", "recall", "show", "window_stops",
+    "ConventionsLab", "Demo", "LRNLab", "SizeLab", "TowerLab", "TrainingMonitor",
+    "channel_window", "filters_over_time", "predict", "recall", "show", "window_stops",
 ]

@@ -28,9 +28,10 @@ FLOORS = [
     {"augment", "demos", "ops", "optim", "sharding"},
     {
         "batches", "doctor", "exercises_conventions", "exercises_lrn", "exercises_sizes",
-        "exercises_training", "exercises_windows", "labs", "models", "monitor", "predictions",
+        "exercises_towers", "exercises_training", "exercises_windows", "labs", "models", "monitor",
+        "predictions",
     },
-    {"checkpoints", "exercises", "signals", "size_lab", "towers"},
+    {"checkpoints", "exercises", "signals", "size_lab", "tower_lab", "towers"},
     {"checks", "probes", "teams"},
     {"evaluation", "tower_runs"},
     {"benchmarks", "sessions"},
@@ -43,7 +44,7 @@ FLOORS = [
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
     "demos", "grids", "labs", "monitor", "numerals", "pictures", "plots", "predictions",
-    "size_lab", "tours", "widgets",
+    "size_lab", "tours", "tower_lab", "widgets",
 }  # may load matplotlib
 WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots"} | FLOORS[0]
 
