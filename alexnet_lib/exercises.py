@@ -6,6 +6,7 @@ from . import (
     exercises_conventions,
     exercises_lrn,
     exercises_sizes,
+    exercises_towers,
     exercises_training,
     exercises_windows,
 )
@@ -21,6 +22,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_windows.EXERCISES,
         *exercises_lrn.EXERCISES,
         *exercises_conventions.EXERCISES,
+        *exercises_towers.EXERCISES,
         *exercises_training.EXERCISES,
     )
 }
