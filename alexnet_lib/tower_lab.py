@@ -145,6 +145,16 @@ class TowerLab(Lab):
         )
         if "presets" not in settings:
             self.presets = self._own_presets()
+        if "note" not in settings:
+            self.note = self._note()
+
+    def _note(self) -> str:
+        """Return what is known of this network, if it is a preset's."""
+        names = ("widths", "both", "towers")
+        now = {name: getattr(self, name) for name in names}
+        states = [preset["state"] for preset in self.presets]
+        same = [each for each in states if now == {name: each[name] for name in names}]
+        return same[0]["note"] if same else ""
 
     def _own_presets(self) -> list[dict[str, Any]]:
         made = []

@@ -7,7 +7,7 @@ import { KEEPS_KEYS, draw, followWidth, frame, make, presets, say, set, share, s
 const STATE = ["widths", "both", "towers", "batch", "note"];
 const BATCH = { min: 1, max: 1024 };
 const CARD = 3 * 2 ** 30; // bytes of a GTX 580
-const WIRES = 34; // pixels between two layers
+const WIRES = 28; // pixels between two layers
 const BARS = [["learned", "weights, momentum, gradients"], ["outputs", "outputs of the layers"], ["lent", "lent by the other GPU"]];
 
 // One layer: a box a GPU. Returns { element, update(row, towers) }.
