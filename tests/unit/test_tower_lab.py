@@ -10,13 +10,10 @@ import shutil
 import subprocess
 
 import pytest
-import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from alexnet_lib import networks, paper, shapes, tower_lab, towers, widgets
 from alexnet_lib.demos import read_script
-from alexnet_lib.exercises import EXERCISES
 
 SCRIPTS = ("towers.js", "tower_words.js")
 PAPER = {"widths": tower_lab.WIDTHS["paper"], "both": tower_lab.PAPER_BOTH, "towers": 2}
@@ -111,6 +108,9 @@ def test_what_the_chapter_says_of_the_lab_is_so():
     assert round(100 * (sum(sums(full, "macs")) / sum(sums(ours, "macs")) - 1)) == 57
     assert silent[2] == ("fc8",) and "41.8%, top-5 19.3%" in silent[4]
     assert tower_lab.WIDTHS["150"][1] == 320 and tower_lab.WIDTHS["150"][5] == 8192
+    apart = shapes.tower_rows(tower_lab.tower_network(tower_lab.WIDTHS["150"]), silent[2])
+    for cost in ("parameters", "macs"):
+        assert sum(sums(apart, cost)) == pytest.approx(sum(sums(ours, cost)), rel=0.005)
     one = shapes.tower_rows(tower_lab.tower_network(tower_lab.WIDTHS["half"]), (), 1)
     memory = [12 * sums(r, "parameters")[0] + 128 * sums(r, "bytes")[0] for r in (one, ours)]
     assert memory[0] > memory[1]
@@ -259,34 +259,3 @@ def test_presets_can_be_applied_and_the_last_leads_back():
 def test_bad_input_is_refused_in_words(arguments, said):
     with pytest.raises(ValueError, match=said):
         widgets.TowerLab(**arguments)
-
-
-# The exercises' oracles against torch and against the lab
-
-
-def test_grouped_parameters_are_torchs():
-    rng = random.Random(0)
-    for _ in range(50):
-        groups = rng.randint(1, 4)
-        inputs, outputs, kernel = groups * rng.randint(1, 5), groups * rng.randint(1, 5), 3
-        layer = torch.nn.Conv2d(inputs, outputs, kernel, groups=groups)
-        held = sum(p.numel() for p in layer.parameters())
-        assert EXERCISES["grouped_parameters"].oracle(inputs, outputs, kernel, groups) == held
-
-
-def test_crossing_bytes_are_the_labs():
-    for setting in random_settings(50):
-        spec = tower_lab.tower_network(setting["widths"])
-        rows = shapes.tower_rows(spec, setting["both"])
-        everything = shapes.tower_rows(spec, tower_lab.READERS)
-        sizes = [row.received[0] // 2 for row in everything[1:]]  # half of the numbers, in bytes
-        both = [int(name in setting["both"]) for name in tower_lab.READERS]
-        got = EXERCISES["crossing_bytes"].oracle(sizes, both, setting["batch"])
-        assert got == 2 * setting["batch"] * sum(sums(rows, "received"))
-
-
-def test_conv_of_both_is_the_convolution_of_the_joined_maps():
-    for own, other, weight, bias in EXERCISES["conv_of_both"].inputs():
-        joined = F.conv2d(torch.cat([own, other], dim=1), weight, bias, padding=1)
-        got = EXERCISES["conv_of_both"].oracle(own, other, weight, bias)
-        torch.testing.assert_close(got, joined)
