@@ -8,6 +8,7 @@ from . import (
     exercises_pooling,
     exercises_relu,
     exercises_sizes,
+    exercises_towers,
     exercises_training,
     exercises_windows,
 )
@@ -25,6 +26,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_relu.EXERCISES,
         *exercises_lrn.EXERCISES,
         *exercises_conventions.EXERCISES,
+        *exercises_towers.EXERCISES,
         *exercises_training.EXERCISES,
     )
 }

@@ -5,12 +5,13 @@ Everything follows from the stages alone (`paper.NetworkSpec`), without torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor
 
 __all__ = [
-    "Row", "Totals", "clipped_pixels", "output_size", "totals", "tower_activation_bytes",
-    "tower_macs", "tower_parameters", "transfer_bytes", "walk",
+    "Row", "Totals", "TowerRow", "clipped_pixels", "output_size", "totals",
+    "tower_activation_bytes", "tower_macs", "tower_parameters", "tower_rows", "transfer_bytes",
+    "walk",
 ]
 
 WINDOWED = ("conv", "max_pool", "average_pool")
@@ -240,3 +241,71 @@ def transfer_bytes(spec, transfers) -> dict[tuple[str, str], int]:
         (stage, reader): size[stage] if both_ways else size[stage] // 2
         for stage, reader, both_ways in transfers
     }
+
+
+@dataclass(frozen=True)
+class TowerRow:
+    """What one conv or fc layer costs each of two GPUs for one image; pairs: GPU 0, GPU 1.
+
+    parameters, macs: counts. bytes: of its output and of the LRN and pooling behind it, float32,
+    and of the image with the first layer, which both GPUs hold.
+    received: bytes that come from the other GPU in the forward pass; the same go back backward.
+    """
+
+    name: str
+    parameters: tuple[int, int]
+    macs: tuple[int, int]
+    bytes: tuple[int, int]
+    received: tuple[int, int]
+
+
+def tower_rows(spec, both, towers: int = 2) -> list[TowerRow]:
+    """Return what each conv and fc layer costs when a network is split over two GPUs.
+
+    spec: a NetworkSpec; its channels count both towers, its groups are not used. both: names of
+    the layers that read both towers; the others read their own half. The first layer reads the
+    image, which both GPUs hold; the last lies whole on GPU 0. towers: 1 puts all on GPU 0, where
+    every layer reads everything. Raises ValueError for names that aren't conv or fc layers after
+    the first, for a width that can't be halved, and for other numbers of towers.
+    """
+    if towers not in (1, 2):
+        raise ValueError(f"towers is {towers}; give 1 or 2.")
+    weighted = [layer.name for layer in spec.layers if layer.kind in WEIGHTED]
+    strange = set(both) - set(weighted[1:])
+    if strange:
+        raise ValueError(
+            f"{sorted(strange)[0]!r} can't read both towers; choose of {', '.join(weighted[1:])}."
+        )
+    rows: list[TowerRow] = []
+    shape: tuple[int, ...] = (spec.input_channels, spec.input_size, spec.input_size)
+    for layer, row in zip(spec.layers, walk(spec), strict=True):
+        values, shape = _volume(shape), row.output
+        if layer.kind in WEIGHTED:
+            last = layer.name == weighted[-1]
+            if towers == 2 and not last and layer.channels % 2:
+                raise ValueError(
+                    f"{layer.name} has {layer.channels} channels; two towers need an even number."
+                )
+            both_here = layer.name in both
+            rows.append(_tower_row(layer, row, values, both_here, towers, not rows, last))
+        elif layer.kind in ("lrn", "max_pool", "average_pool") and rows:
+            pair = (row.bytes, 0) if towers == 1 else (row.bytes // 2, row.bytes // 2)
+            grown = tuple(map(sum, zip(rows[-1].bytes, pair, strict=True)))
+            rows[-1] = replace(rows[-1], bytes=grown)
+    return rows
+
+
+def _tower_row(
+    layer, row: Row, values: int, both: bool, towers: int, first: bool, last: bool
+) -> TowerRow:
+    """Return one layer's costs. values: how many numbers the layer before it puts out."""
+    per_output = row.macs * layer.groups // row.neurons  # weights behind one output, ungrouped
+    spread = 1 if towers == 1 or last else 2  # over how many GPUs its outputs are
+    inputs = per_output if towers == 1 or first or both else per_output // 2
+    held = row.bytes // spread + (4 * values if first else 0)
+    here = (layer.channels // spread * (inputs + 1), row.neurons // spread * inputs, held)
+    there = (0, 0, 0) if towers == 1 or last else here
+    crosses = 4 * values // 2 if both and towers == 2 else 0
+    return TowerRow(
+        layer.name, *zip(here, there, strict=True), received=(crosses, 0 if last else crosses)
+    )

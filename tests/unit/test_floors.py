@@ -28,10 +28,11 @@ FLOORS = [
     {"augment", "demos", "ops", "optim", "sharding"},
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
-        "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_training",
-        "exercises_windows", "labs", "models", "monitor", "pooling", "predictions",
+        "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
+        "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
+        "predictions",
     },
-    {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "towers"},
+    {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {"checks", "probes", "teams"},
     {"evaluation", "tower_runs"},
     {"benchmarks", "sessions"},
@@ -45,7 +46,7 @@ FLOORS = [
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
-    "pooling_lab", "predictions", "size_lab", "tours", "widgets", "window_pictures",
+    "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
 }  # may load matplotlib
 WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
 
