@@ -61,7 +61,8 @@ def check(name: str, answer: Any = None) -> None:
         first, *rest = verdict.lines
         _say(f"{head}: {first}", *rest, f'Stuck? checks.hint("{name}")')
     else:
-        _say(f"{head}: {verdict.lines[0]}. {exercise.lesson}")
+        first, *rest = verdict.lines
+        _say(f"{head}: {first}. {exercise.lesson}", *rest)
         _keep(exercise)
 
 

@@ -70,7 +70,8 @@ def compare(expected: Any, got: Any) -> Mismatch | None:
     """Return how `got` differs from `expected`, None if it doesn't.
 
     expected: an int, float, str, list of numbers, dict, or tensor. Numbers count as equal within
-    about six digits (four for float32); NaN equals nothing but NaN.
+    about six digits (four for float32); NaN equals nothing but NaN. A float32 tensor may stand
+    for a float64 one.
     """
     if isinstance(expected, torch.Tensor):
         return _compare_tensors(expected, got)
@@ -160,14 +161,15 @@ def _compare_tensors(expected: torch.Tensor, got: Any) -> Mismatch | None:
     if got.shape != expected.shape:
         line = f"the result should have shape {tuple(expected.shape)}, and has {tuple(got.shape)}."
         return Mismatch("shape", (line,))
-    if got.dtype != expected.dtype:
+    narrower = (expected.dtype, got.dtype) == (torch.float64, torch.float32)
+    if got.dtype != expected.dtype and not narrower:
         line = f"the result should be of type {expected.dtype}, like the input, and is {got.dtype}."
         return Mismatch("dtype", (line,))
     got = got.detach().cpu()
     if not got.dtype.is_floating_point:
         equal = got == expected
     else:
-        wide = expected.dtype == torch.float64
+        wide = got.dtype == torch.float64
         equal = torch.isclose(
             got.double(), expected.double(), RELATIVE if wide else RELATIVE_32,
             ABSOLUTE if wide else ABSOLUTE_32, equal_nan=True,

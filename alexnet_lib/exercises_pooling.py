@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import ops
+from . import ops, shapes
 from .judging import Exercise
 
 __all__ = ["EXERCISES"]
@@ -26,7 +26,7 @@ def votes(n: int, z: int, s: int) -> list[int]:
 
 
 def _rows(rng: np.random.Generator) -> Iterator[tuple[int, int, int]]:
-    yield 5, 3, 2  # two windows share one pixel
+    yield 7, 3, 2  # three windows, each shares a pixel with the next
     yield 9, 3, 3
     yield 9, 3, 2
     yield 9, 2, 2  # the last pixel is in no window
@@ -58,6 +58,10 @@ def _wrong_votes(
     return wrong
 
 
+GAP = (
+    "you left a gap of s between the windows. s goes from the start of one to the start of the "
+    "next."
+)
 VOTES = Exercise(
     name="votes",
     chapter="03",
@@ -84,6 +88,8 @@ VOTES = Exercise(
             "your windows start at every pixel. They start every s pixels.",
         _wrong_votes(lambda n, z, s: range(0, n - z + 1, z)):
             "your windows start every z pixels, so they never overlap. The stride is s.",
+        _wrong_votes(lambda n, z, s: range(0, n - z + 1, z + s)): GAP,
+        _wrong_votes(lambda n, z, s: range(0, n, z + s)): GAP,
         _wrong_votes(width=lambda z, s: z + 1):
             "your windows are z + 1 wide: the last pixel is start + z - 1.",
         _wrong_votes(width=lambda z, s: z - 1):
@@ -130,8 +136,8 @@ def _maps(rng: np.random.Generator) -> Iterator[tuple]:
     yield _normal(rng, 2, 3, 9, 9), 3, 3
     yield -_normal(rng, 1, 2, 6, 6).abs() - 1, 2, 2  # nothing above zero
     yield _normal(rng, 2, 3, 7, 5), 3, 2
-    yield _normal(rng, 1, 2, 4, 9), 2, 3
     yield _normal(rng, 3, 1, 8, 6), 3, 2  # rows and columns are left over
+    yield _normal(rng, 1, 2, 4, 9), 2, 3  # one column too, behind a gap
     yield _normal(rng, 2, 2, 5, 8).double(), 2, 1
     yield _normal(rng, 1, 4, 6, 6), 1, 2
     yield _normal(rng, 1, 1, 5, 5), 4, 5
@@ -147,18 +153,20 @@ def _windows(x: torch.Tensor, z: int, s: int) -> torch.Tensor:
     return x.unfold(2, z, s).unfold(3, z, s)
 
 
-def _from_zero(x: torch.Tensor, z: int, s: int) -> torch.Tensor:
-    return max_pool(x, z, s).clamp_min(0)
+def _from_starts(starts: Callable[[int, int, int], Iterable[int]]) -> Callable:
+    """Return max_pool with windows at other starts, from (side, z, s), cut off at the edge."""
+
+    def wrong(x, z, s):
+        rows, columns = (list(starts(side, z, s)) for side in x.shape[2:])
+        return torch.stack([
+            torch.stack([x[:, :, i : i + z, j : j + z].amax((2, 3)) for j in columns], -1)
+            for i in rows
+        ], -2)  # fmt: skip
+
+    return wrong
 
 
-def _one_short(x: torch.Tensor, z: int, s: int) -> torch.Tensor:
-    H, W = x.shape[2:]
-    starts = [range(0, H - z, s), range(0, W - z, s)]
-    rows = [torch.stack([x[:, :, i : i + z, j : j + z].amax((2, 3)) for j in starts[1]], -1)
-            for i in starts[0]]  # fmt: skip
-    return torch.stack(rows, -2)
-
-
+TOO_MANY = "one window too many: round down, so that none sticks out."
 MAX_POOL = Exercise(
     name="max_pool",
     chapter="03",
@@ -187,11 +195,14 @@ MAX_POOL = Exercise(
             "your windows are s wide. They are z wide and s apart.",
         (lambda x, z, s: max_pool(x, z, 1)):
             "your windows stand at every pixel. They stand s pixels apart.",
-        partial(ops.max_pool2d, rounding="ceil"):
-            "a last window sticks out of the map. Only whole windows count here: round down.",
-        _one_short:
+        _from_starts(lambda side, z, s: range(0, shapes.output_size(side, z, s) * z, z)):
+            "you step by z. Window (i, j) begins at row i * s and column j * s.",
+        _from_starts(lambda side, z, s: range(shapes.output_size(side, z, s))):
+            "you step by 1. Window (i, j) begins at row i * s and column j * s.",
+        partial(ops.max_pool2d, rounding="ceil"): TOO_MANY,
+        _from_starts(lambda side, z, s: range(0, side - z, s)):
             "the last row and column of windows are missing: H' is (H - z) // s + 1.",
-        _from_zero:
+        (lambda x, z, s: max_pool(x, z, s).clamp_min(0)):
             "you compare with 0 first, so windows whose numbers are all negative give 0. Start "
             "from the window's own numbers.",
         (lambda x, z, s: ops.average_pool2d(x, z, s)):
@@ -210,6 +221,9 @@ MAX_POOL = Exercise(
         (lambda x, z, s: _windows(x, z, s).amax((0, 4, 5))[None].expand(
             x.shape[0], -1, -1, -1)):
             "you took the maximum over the images as well. Every image is pooled alone.",
+        (lambda x, z, s: _windows(x, z, s).amax((0, 1, 4, 5)).expand(*x.shape[:2], -1, -1)):
+            "one max() over the whole block mixes the images and channels in it. Take the maximum "
+            "over its last two axes only.",
         (lambda x, z, s: max_pool(x.transpose(2, 3), z, s)):
             "rows and columns are exchanged: i counts rows (axis 2), j columns (axis 3).",
     },
@@ -218,13 +232,13 @@ MAX_POOL = Exercise(
         "55 pixels with z = 3 and s = 2 give 27."
     ),
     errors={
-        "IndexError": "Axes are counted from 0: images 0, channels 1, rows 2, columns 3.",
+        "IndexError": "If it's about a size or an index, a window reaches beyond the map. If it's "
+        "about axes: images 0, channels 1, rows 2, columns 3.",
         "RuntimeError": "Do the shapes fit? A window's maximum over axes 2 and 3 has shape (N, C).",
     },
     where={
         lambda x, z, s: bool((x < 0).all()): "It fails only where all numbers are negative.",
-        lambda x, z, s: x.dtype == torch.float64:
-            "It fails only for float64: the result has the type of x, as x.new_zeros gives it.",
+        lambda x, z, s: any((side - z) % s for side in x.shape[2:]): f"Perhaps: {TOO_MANY}",
         lambda x, z, s: s > z: "It fails only where s is above z.",
     },
     forbidden=POOLING_OF_OTHERS,
@@ -279,6 +293,20 @@ def _wrong_gradient(
     return wrong
 
 
+def _misplaced(place: Callable[[int, int, int, int], tuple[int, int]]) -> Callable:
+    """Return max_pool_gradient with gradients put at place(top, left, row and column inside)."""
+
+    def wrong(x, z, s, g):
+        out = torch.zeros_like(x)
+        for n, c, i, j in np.ndindex(*g.shape):
+            window = x[n, c, i * s : i * s + z, j * s : j * s + z]
+            row, column = place(i * s, j * s, *divmod(int(window.argmax()), z))
+            out[n, c, row, column] += g[n, c, i, j]
+        return out
+
+    return wrong
+
+
 def _first(window: torch.Tensor) -> torch.Tensor:
     flat = window.flatten(2)
     return F.one_hot(flat.argmax(2), flat.shape[2]).to(window.dtype).view_as(window)
@@ -292,6 +320,10 @@ def _all_largest(window: torch.Tensor) -> torch.Tensor:
     return (window == window.amax((2, 3), keepdim=True)).to(window.dtype)
 
 
+SWAPPED = (
+    "you took rows and columns for each other: best // z is the winner's row in its window, "
+    "best % z its column, and the row comes first in the index."
+)
 GRADIENT = Exercise(
     name="max_pool_gradient",
     chapter="03",
@@ -343,6 +375,11 @@ GRADIENT = Exercise(
             "you counted the windows that each pixel wins. Add the windows' gradients g instead.",
         _wrong_gradient(step=lambda z, s: z):
             "your windows are z apart. The stride is s.",
+        _misplaced(lambda top, left, a, b: (a, b)):
+            "you put the gradient at (a, b), the winner's place in its window. In the map that's "
+            "(i * s + a, j * s + b).",
+        _misplaced(lambda top, left, a, b: (top + b, left + a)): SWAPPED,
+        _misplaced(lambda top, left, a, b: (left + b, top + a)): SWAPPED,
     },
     lesson=(
         "Where windows overlap, one strong pixel can win up to four of them and gets all their "
@@ -355,8 +392,6 @@ GRADIENT = Exercise(
     where={
         lambda x, z, s, g: s < z: "It fails only where windows overlap: a pixel may win several.",
         lambda x, z, s, g: s > z: "It fails only where s is above z.",
-        lambda x, z, s, g: x.dtype == torch.float64:
-            "It fails only for float64: torch.zeros_like(x) has the type of x.",
     },
     forbidden=(*POOLING_OF_OTHERS, "backward", "autograd", "requires_grad", "requires_grad_",
                "grad", "vjp"),

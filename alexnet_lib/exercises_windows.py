@@ -75,6 +75,8 @@ LEFT_OVER = Exercise(
             "you divided by the window's width. The window moves by s, not by k.",
         (lambda n, k, s, p: max(0, (n + 2 * p - k) % s - p)):
             "you took the zeros off. Here they count as well: p of them lie at the far end.",
+        (lambda n, k, s, p: n + 2 * p - (n + 2 * p - k) // s * s):
+            "the last window itself is forgotten: it starts there, and covers k places.",
     },
     lesson=(
         "224 leaves one column unread, 227 none: in steps of 4, after the first 11 pixels, 216 "
@@ -215,18 +217,16 @@ CONVOLVE = Exercise(
             "It fails only with more than one channel: sum over C as well.",
         lambda x, weight, stride: stride > 1:
             "It fails only where the stride is larger than 1.",
-        lambda x, weight, stride: x.dtype == torch.float64:
-            "It fails only for float64: make the result with x.new_zeros.",
     },
     forbidden=("conv2d", "Conv2d", "conv2d_loops", "conv3d", "unfold", "Unfold"),
 )  # fmt: skip
 
 
 def receptive_field(kernels: list[int], strides: list[int]) -> int:
-    side, jump = 1, 1
+    field, step = 1, 1
     for kernel, stride in zip(kernels, strides, strict=True):
-        side, jump = side + (kernel - 1) * jump, jump * stride
-    return side
+        field, step = field + (kernel - 1) * step, step * stride
+    return field
 
 
 def _stacks(rng: np.random.Generator) -> Iterator[tuple[list[int], list[int]]]:
@@ -244,26 +244,26 @@ def _stacks(rng: np.random.Generator) -> Iterator[tuple[list[int], list[int]]]:
 
 
 def _wrong_field(
-    grow: Callable, jumps: Callable = lambda jump, s: jump * s, start: int = 1
+    grow: Callable, steps: Callable = lambda step, s: step * s, start: int = 1
 ) -> Callable:
-    """Return receptive_field with another growth, from (kernel, jump before, jump after)."""
+    """Return receptive_field with another growth, from (kernel, step before, step after)."""
 
     def wrong(kernels, strides):
-        side, jump = start, 1
+        field, step = start, 1
         for k, s in zip(kernels, strides, strict=True):
-            after = jumps(jump, s)
-            side, jump = side + grow(k, jump, after), after
-        return side
+            after = steps(step, s)
+            field, step = field + grow(k, step, after), after
+        return field
 
     return wrong
 
 
 def _last_only(kernels, strides):
     """The stride before is used, but not what the earlier ones multiply to."""
-    side, before = 1, 1
+    field, before = 1, 1
     for k, s in zip(kernels, strides, strict=True):
-        side, before = side + (k - 1) * before, s
-    return side
+        field, before = field + (k - 1) * before, s
+    return field
 
 
 RECEPTIVE_FIELD = Exercise(
@@ -277,10 +277,10 @@ RECEPTIVE_FIELD = Exercise(
         "picture, along one side, does one number of the last layer depend on? Returns an int."
     ),
     hints=(
-        "Keep two numbers: side, the pixels that one number sees so far, and jump, how many pixels "
-        "apart two neighbours lie. Both start at 1: the picture itself.",
-        "A window of k numbers, each jump pixels from the next, adds (k - 1) * jump to the side.",
-        "Only after that jump grows: it is multiplied by the layer's own stride.",
+        "Keep two numbers: field, the pixels that one number sees so far, and step, how many "
+        "pixels apart two neighbours lie. Both start at 1: the picture itself.",
+        "A window of k numbers, each step pixels from the next, adds (k - 1) * step to the field.",
+        "Only after that step grows: it is multiplied by the layer's own stride.",
     ),
     oracle=receptive_field,
     cases=_stacks,
@@ -288,13 +288,16 @@ RECEPTIVE_FIELD = Exercise(
         _wrong_field(lambda k, before, after: k - 1):
             "the strides are left out: behind a stride, neighbours lie several pixels apart.",
         _wrong_field(lambda k, before, after: (k - 1) * after):
-            "you multiplied jump by the layer's own stride too early. Its window still stands on "
+            "you multiplied step by the layer's own stride too early. Its window still stands on "
             "the old distances.",
+        _wrong_field(lambda k, before, after: (k - 1) * (after // before)):
+            "you used the layer's own stride. Its window stands on the distances that the strides "
+            "before it made.",
         _wrong_field(lambda k, before, after: k * before):
             "a window of k numbers spans k - 1 distances, not k.",
         _wrong_field(lambda k, before, after: (k - 1) * before, start=0):
             "start at 1: before any layer, one number is one pixel.",
-        _wrong_field(lambda k, before, after: (k - 1) * before, lambda jump, s: jump + s):
+        _wrong_field(lambda k, before, after: (k - 1) * before, lambda step, s: step + s):
             "you added the strides. They multiply: two steps of 2 make a step of 4.",
         _last_only:
             "you used the stride of the layer before alone. The strides of all earlier layers "

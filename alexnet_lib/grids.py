@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -17,6 +18,7 @@ from .pictures import image, new_axes
 
 __all__ = ["number_grid", "squares"]
 
+DARKEST = 0.28  # the mean of red, green and blue in the darkest cell
 INK, LIGHT = "#111111", "#FFC33D"  # a line that shows on any photo: light on a dark rim
 
 
@@ -26,8 +28,8 @@ def number_grid(
 ) -> Axes:
     """Draw a small grid of numbers, each in its cell, and perhaps a window on it.
 
-    values: (H, W), at most about 12 x 12; larger is darker. window: (row, column, side) of a
-    square to mark. meaning: the palette's name for the cells' colour. Returns the Axes.
+    values: (H, W), at most about 12 x 12; larger is brighter, as in a photo. window: (row, column,
+    side) of a square to mark. meaning: the palette's name for the cells' colour. Returns the Axes.
     Raises ValueError for another shape.
     """
     grid = np.asarray(values, dtype=np.float64)
@@ -35,13 +37,12 @@ def number_grid(
         raise ValueError(f"values has shape {grid.shape}; a grid of numbers is (H, W).")
     H, W = grid.shape
     ax = ax or new_axes(0.5 * W + 0.3, 0.5 * H + 0.3 * bool(title) + 0.1)
-    least, span = grid.min(), np.ptp(grid) or 1.0
+    least, span = grid.min(), np.ptp(grid)
     for (row, column), value in np.ndenumerate(grid):
-        share = 0.08 + 0.37 * (value - least) / span  # light enough for dark letters
-        cell = {"facecolor": COLOURS[meaning], "alpha": share, "edgecolor": "none"}
-        ax.add_patch(Rectangle((column, row), 1, 1, **cell))
+        colour, letters = _cell_colours(meaning, (value - least) / span if span else 1.0)
+        ax.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="none"))
         ax.text(column + 0.5, row + 0.5, f"{value:g}".replace("-", "−"), ha="center", va="center",
-                fontsize=FONT_SIZE["label"])
+                color=letters, fontsize=FONT_SIZE["label"])
     for step in range(H + 1):
         ax.plot([0, W], [step, step], color=COLOURS["muted"], lw=0.6)
     for step in range(W + 1):
@@ -57,6 +58,16 @@ def number_grid(
     if title:
         ax.set_title(title)
     return ax
+
+
+def _cell_colours(meaning: str, share: float) -> tuple[np.ndarray, str]:
+    """Return a cell's colour, dark for a share of 0 and nearly white for 1, and its letters'."""
+    own = np.array(to_rgb(COLOURS[meaning]))
+    dark, bright = own * min(1.0, DARKEST / own.mean()), 1 - 0.06 * (1 - own)
+    colour = dark + share * (bright - dark)
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    return colour, "#FFFFFF" if luminance < 0.179 else "#000000"  # the one that stands out more
 
 
 def squares(

@@ -109,10 +109,26 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
     outcomes = _call_all(exercise, answer, inputs, expected)
     first = next((i for i, outcome in enumerate(outcomes) if outcome.trouble), None)
     if first is None:
-        return Verdict("passed", (f"right on all {len(inputs)} inputs",))
+        passed = f"right on all {len(inputs)} inputs"
+        return Verdict("passed", (passed, *_remark(expected, outcomes)))
     if first == 0 and outcomes[0].trouble.kind == "not attempted":
         return Verdict("not attempted")
     return Verdict("failed", tuple(_explain(exercise, answer, inputs, expected, outcomes, first)))
+
+
+def _remark(expected: list, outcomes: list[_Outcome]) -> tuple[str, ...]:
+    """Say of right tensors that some of them are narrower than their inputs."""
+    for right, outcome in zip(expected, outcomes, strict=True):
+        if isinstance(right, torch.Tensor) and right.dtype != outcome.value.dtype:
+            return (
+                f"Of a {_kind(right)} input yours makes {_kind(outcome.value)}, and loses digits. "
+                "The input's own .new_zeros(...) keeps its type.",
+            )
+    return ()
+
+
+def _kind(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _objection(exercise: Exercise, answer: Any) -> str | None:

@@ -29,7 +29,9 @@ SMALL_MAP = np.array([
     [0, 2, 0, 1, 0, 0, 2, 0, 0],
 ], dtype=np.float64)  # fmt: skip
 LARGEST_SIDE = 64
-START = {"shown": 0, "kernel": 3, "stride": 2, "kind": "max", "shift": 0, "window": 6}
+RINGS_UP_TO = 20  # pixels a side; winners of larger maps aren't marked unless asked for
+START = {"shown": 0, "kernel": 3, "stride": 2, "kind": "max", "shift": 0, "window": 6,
+         "winners": True}
 
 
 def _one_map(name: str, values: Any) -> dict[str, Any]:
@@ -57,6 +59,10 @@ def _one_map(name: str, values: Any) -> dict[str, Any]:
     return {"name": name, "height": height, "width": width, "values": rounded}
 
 
+def _has_rings(one: dict[str, Any]) -> bool:
+    return max(one["height"], one["width"]) <= RINGS_UP_TO
+
+
 def _whole(name: str, value: Any, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{name} is {value!r}; give a whole number, {least} or more.")
@@ -69,7 +75,7 @@ class PoolingLab(Lab):
     maps: name -> (H, W), 0 or more, at most 64 x 64, shown besides the small map of digits.
     kernel, stride: pixels. kind: "max" or "average". shift: pixels to the right; what leaves
     comes back on the left. window: which one is framed, from 1. shown: which map, from 0.
-    winners: whether the pixels that win are marked.
+    winners: whether the pixels that win are marked; default: on maps of up to 20 x 20.
     Raises ValueError for maps that aren't such, for sizes that aren't whole or too small, and for
     an unknown kind.
     """
@@ -95,29 +101,29 @@ class PoolingLab(Lab):
             raise ValueError(f"kind is {settings['kind']!r}; choose 'max' or 'average'.")
         if settings.get("shown", 0) >= len(every):
             raise ValueError(f"shown is {settings['shown']}; the lab has {len(every)} map(s).")
-        super().__init__(maps=[_one_map(*each) for each in every.items()], **settings)
+        checked = [_one_map(*each) for each in every.items()]
+        settings.setdefault("winners", _has_rings(checked[settings.get("shown", 0)]))
+        super().__init__(maps=checked, **settings)
         if "presets" not in settings:
             self.presets = self._own_presets()
 
     def _own_presets(self) -> list[dict[str, Any]]:
-        names = (*START, "winners")
-        start = {name: getattr(self, name) for name in names}
+        start = {name: getattr(self, name) for name in START}
+        average = {"kernel": 3, "stride": 2, "shift": 0, "kind": "average"}  # of whichever map
         presets = [
-            ("windows apart", "z 3, s 3", {"stride": 3, "window": 5}),
-            ("overlapping: AlexNet", "z 3, s 2, as in torchvision's AlexNet", {}),
-            ("the usual one", "z 2, s 2", {"kernel": 2, "window": 6}),
-            ("broken: gaps", "z 2, s 4: pixels that nobody reads", {"kernel": 2, "stride": 4,
-                                                                  "window": 5}),
-            ("average", "z 3, s 2, the average", {"kind": "average"}),
-            ("a shift by one", "z 2, s 2, moved one pixel", {"kernel": 2, "shift": 1}),
+            ("windows apart", "z 3, s 3", START | {"stride": 3, "window": 5}),
+            ("overlapping: AlexNet", "z 3, s 2, as in torchvision's AlexNet", START),
+            ("the usual one", "z 2, s 2", START | {"kernel": 2}),
+            ("broken: gaps", "z 2, s 4: pixels that nobody reads",
+             START | {"kernel": 2, "stride": 4, "window": 5}),
+            ("average", "z 3, s 2, the average, on the map that is shown", average),
+            ("a shift by one", "z 2, s 2, moved one pixel", START | {"kernel": 2, "shift": 1}),
         ]  # fmt: skip
         if len(self.maps) > 1:
-            presets.append(("a real map", self.maps[1]["name"], {"shown": 1, "window": 255}))
-        made = [
-            {"label": label, "hint": hint, "state": START | state}
-            for label, hint, state in presets
-        ]
-        return [*made, {"label": "reset", "hint": "back to how this lab began", "state": start}]
+            real = {"shown": 1, "window": 255, "winners": _has_rings(self.maps[1])}
+            presets.append(("a real map", self.maps[1]["name"], START | real))
+        presets.append(("reset", "back to how this lab began", start))
+        return [{"label": label, "hint": hint, "state": state} for label, hint, state in presets]
 
     @property
     def map(self) -> np.ndarray:
@@ -169,7 +175,7 @@ class PoolingLab(Lab):
         place = min(self.window, outputs.size) - 1
         row, column = divmod(place, outputs.shape[1])
         frame = (row * self.stride, column * self.stride, self.kernel)
-        marked = self.kind == "max" and shown.size <= window_pictures.MOST_NUMBERS
+        marked = self.winners and self.kind == "max" and shown.size <= window_pictures.MOST_NUMBERS
         rings = pooling.winners(shown, self.kernel, self.stride) if marked else None
         votes = pooling.votes(*shown.shape, self.kernel, self.stride)
         window_pictures.pixels(shown, frame=frame, rings=rings, title="in", ax=axes[0])

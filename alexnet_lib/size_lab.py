@@ -33,6 +33,8 @@ PRESETS: dict[str, tuple[str, int, int, int, int, str, str]] = {
     "Caffe at 224": ("224 rounded down, the pools up", 224, 11, 4, 0, "floor", "ceil"),
     "5 × 5 by hand": ("the example of section 4", 5, 3, 1, 0, "floor", "floor"),
 }
+#: Chapter 02's example, 0 dark and 9 bright: shown for a photo of as few pixels
+EXAMPLE = ((0, 0, 0, 9, 9), (0, 0, 0, 9, 9), (0, 0, 9, 9, 9), (0, 9, 9, 9, 9), (9, 9, 9, 9, 9))
 SETTINGS = ("input_size", "kernel", "stride", "padding", "rounding", "pools")
 
 
@@ -68,7 +70,8 @@ class SizeLab(Lab):
 
     input_size, kernel, stride, padding, rounding: as in `shapes.output_size`; default: the
     paper's 224. pools: how the pooling layers after it round. row, column: the window that is
-    marked. photo: a name in `shipped.PHOTOS`.
+    marked. photo: a name in `shipped.PHOTOS`; at 5 pixels a side, where it can't be recognized,
+    the lab shows the picture of 5 x 5 numbers that chapter 02 does by hand.
     Raises ValueError as `shapes.output_size` does, and for an unknown photo.
     """
 
@@ -83,6 +86,7 @@ class SizeLab(Lab):
     row = traitlets.Int(20).tag(sync=True)
     column = traitlets.Int(20).tag(sync=True)
     photo_url = traitlets.Unicode().tag(sync=True)
+    example = traitlets.List([list(row) for row in EXAMPLE]).tag(sync=True)
 
     def __init__(
         self, input_size: int = 224, kernel: int = 11, stride: int = 4, padding: int = 0,
@@ -145,6 +149,9 @@ class SizeLab(Lab):
             last = (self.output_size - 1) * self.stride - padding
         except ValueError:
             last = -padding  # the sentence says why
-        scaled = Image.fromarray(self._pixels).resize((size, size), Image.Resampling.LANCZOS)
+        if size == len(EXAMPLE):
+            scaled = np.array(EXAMPLE) / 9
+        else:
+            scaled = Image.fromarray(self._pixels).resize((size, size), Image.Resampling.LANCZOS)
         windows = {"first window": (-padding, kernel), "last window": (last, kernel)}
         return squares(np.asarray(scaled), windows, padding=padding)

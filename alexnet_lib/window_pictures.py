@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from .numerals import number
 from .palette import COLOURS, FONT_SIZE
@@ -13,6 +13,7 @@ from .pictures import new_axes
 
 __all__ = ["MOST_NUMBERS", "pixels", "vote_counts", "windows"]
 
+INSET = 0.04  # of a pixel: keeps the frames of windows that touch beside each other
 MOST_NUMBERS = 200  # pixels up to which each one's number is written
 AMBER = LinearSegmentedColormap.from_list(
     "amber", [COLOURS["background"], COLOURS["soft_highlight"], COLOURS["highlight"]]
@@ -24,8 +25,9 @@ def windows(
 ) -> Axes:
     """Draw all pooling windows over a grid of side x side pixels; the darker, the more of them.
 
-    kernel, stride: pixels. Each frame is drawn a little smaller than its window, so that frames
-    that overlap can be told apart. Returns the Axes.
+    kernel, stride: pixels. Frames stand on the pixels' borders, inset by a hair, so windows that
+    touch are seen to touch. Each has round corners of its own, and every second one another
+    colour, so that those that overlap can be told apart. Returns the Axes.
     """
     ax = ax or new_axes(3.6, 3.6)
     for line in range(side + 1):
@@ -35,13 +37,13 @@ def windows(
     starts = range(0, side - kernel + 1, stride)
     for i, top in enumerate(starts):
         for j, left in enumerate(starts):
-            inset = (0.1, 0.22)[(i + j) % 2]
-            size = kernel - 2 * inset
+            size = kernel - 2 * INSET
             area = Rectangle((left, top), kernel, kernel, color=COLOURS["highlight"], alpha=0.22)
             area.set_linewidth(0)
-            frame = Rectangle((left + inset, top + inset), size, size, fill=False, lw=1.6)
-            frame.set_edgecolor(COLOURS["after"])
-            frame.set_linestyle(("-", (0, (3, 1.5)))[(i + j) % 2])
+            corners = f"round,pad=0,rounding_size={0.12 * size}"
+            place = (left + INSET, top + INSET)
+            frame = FancyBboxPatch(place, size, size, boxstyle=corners, fill=False, lw=1.6)
+            frame.set_edgecolor(COLOURS[("after", "muted")[(i + j) % 2]])
             ax.add_patch(area)
             ax.add_patch(frame)
     return _bare(ax, (side, side), title)

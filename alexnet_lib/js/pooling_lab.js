@@ -5,6 +5,7 @@ import { change, moved, places, pool, refusal, sizeProblem } from "./pooling.js"
 import { choice, followWidth, frame, make, number, presets, say, share, slider, summary, tick } from "./toolkit.js";
 import { complaint, explain } from "./typed.js";
 
+const RINGS_UP_TO = 20; // pixels a side; on larger maps a winner's whole pixel is tinted
 const STATE = ["maps", "shown", "kernel", "stride", "kind", "shift", "window", "winners"];
 
 function count(number, thing) {
@@ -37,10 +38,12 @@ function winning(result, kind, kernel, chosen) {
   const different = wins.filter(Boolean).length;
   const most = wins.reduce((best, one) => Math.max(best, one), 0);
   const decided = winners.filter((one) => one >= 0).length;
-  const twice = most > 1 ? `, one of them ${most}` : "";
   const flat = outputs.length - decided;
-  return `${name} keeps ${value}. ${count(different, "pixel")} ${different === 1 ? "wins" : "win"} `
-    + `${count(decided, "window")}${twice}${flat ? `; ${flat} more are flat` : ""}.`;
+  const won = `${!flat && decided > 1 ? "the " : ""}${count(decided, "window")}`;
+  const twice = most > 1 && different > 1 ? `; one pixel wins ${most} of them` : "";
+  const holds = flat === 1 ? "holds" : "hold";
+  const nobody = flat ? ` ${count(flat, "window")} ${holds} one number only, so nobody wins.` : "";
+  return `${name} keeps ${value}. ${count(different, "pixel")} ${different === 1 ? "wins" : "win"} ${won}${twice}.${nobody}`;
 }
 
 export function percent(share) {
@@ -72,6 +75,11 @@ export function arithmetic({ height }, { kernel, stride }) {
   const exact = (height - kernel) / stride;
   const down = Number.isInteger(exact) ? "" : ", rounded down";
   return `(${height} − ${kernel}) / ${stride} + 1 = ${places(height, kernel, stride)} windows a side${down}`;
+}
+
+// Whether the winners of a map are ringed: a tint looks like signal, so it waits to be asked for.
+export function hasRings({ height, width }) {
+  return Math.max(height, width) <= RINGS_UP_TO;
 }
 
 // The window nearest to a pixel, from 1.
@@ -132,7 +140,10 @@ function render({ model, el }) {
   const which = choice({
     label: "map",
     options: model.get("maps").map(({ name }, index) => [index, name]),
-    changed: (index) => state.set({ shown: Number(index), window: 1 }),
+    changed: (index) => {
+      const shown = Number(index);
+      state.set({ shown, window: 1, winners: hasRings(state.get().maps[shown]) });
+    },
   });
   const kind = choice({
     label: "keeps", options: [["max", "the maximum"], ["average", "the average"]],
@@ -187,7 +198,7 @@ function render({ model, el }) {
       ...whole, frames: around, rings: marked ? result.wins.flatMap((one, at) => (one ? [at] : [])) : [],
       colour: (at) => {
         const colour = grey(seen.values[at] / top);
-        return marked && map.width > 20 && result.wins[at] ? tinted(seen.values[at] / top) : colour;
+        return marked && !hasRings(map) && result.wins[at] ? tinted(seen.values[at] / top) : colour;
       },
       texts: (at) => short(seen.values[at]), dark: (at) => seen.values[at] / top < 0.55,
       note: `${size}${marked ? ", winners marked" : ""}`,

@@ -1,7 +1,7 @@
 // The output-size lab: a window's stops on a photo, what is left at the edge, and what comes of it.
 
-import { consequence, reading, sentences, trouble } from "./size_words.js";
-import { chain, edgeMap, refusal, stops } from "./sizes.js";
+import { consequence, filterNote, reading, sentences, trouble } from "./size_words.js";
+import { chain, edgeMap, edgeSums, refusal, stops } from "./sizes.js";
 import { KEEPS_KEYS, choice, draw, followWidth, frame, make, presets, say, set, share, slider, summary, tick } from "./toolkit.js";
 
 const STATE = ["input_size", "kernel", "stride", "padding", "rounding", "pools", "row", "column"];
@@ -37,6 +37,25 @@ function photoAt(image, size) {
   }
   for (let i = 0; i < grey.length; i += 1) grey[i] -= mean;
   return { canvas, grey };
+}
+
+// Section 4's picture, which stands in for a photo of as few pixels: 0 is dark, 9 bright.
+function exampleAt(values) {
+  const size = values.length;
+  const canvas = make("canvas", { width: size, height: size });
+  const image = new ImageData(size, size);
+  const grey = Float64Array.from(values.flat());
+  grey.forEach((value, i) => image.data.set([...new Array(3).fill(Math.round((255 * value) / 9)), 255], 4 * i));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return { canvas, grey, example: true };
+}
+
+// Numbers in square cells, letters dark on bright. bright(index): whether a cell is.
+function numbersIn(values, side, unit, left, bright) {
+  return Array.from(values, (value, i) => draw("text", {
+    class: "alexnet-in-cell", style: `fill: ${bright(i) ? "#000" : "#fff"}`,
+    x: (left + (i % side) + 0.5) * unit, y: (left + Math.floor(i / side) + 0.5) * unit,
+  }, String(value).replace("-", "−")));
 }
 
 // Show the part of a picture from (from, from) on, `count` pixels a side, at `unit` screen pixels each.
@@ -185,7 +204,11 @@ function render({ model, el }) {
     const now = setting();
     const why = refusal(now);
     const sized = Number.isInteger(now.size) && now.size > 0;
-    if (image.complete && image.naturalWidth && sized && photo?.canvas.width !== now.size) photo = photoAt(image, now.size);
+    const example = model.get("example");
+    if (photo?.canvas.width !== now.size && sized) {
+      if (now.size === example.length) photo = exampleAt(example);
+      else if (image.complete && image.naturalWidth) photo = photoAt(image, now.size);
+    }
     words.element.classList.toggle("alexnet-refused", why !== "");
     map.element.style.visibility = corner.element.style.visibility = why ? "hidden" : "";
     if (why) return refuse(now, why);
@@ -217,6 +240,7 @@ function render({ model, el }) {
     const end = (found.outputs - 1) * now.stride + now.kernel;
     const unit = main.square.clientWidth / extent(now);
     place(main.canvas, photo?.canvas, 0, now.size, now.padding, unit);
+    const digits = photo?.example ? numbersIn(photo.grey, now.size, unit, now.padding, (i) => photo.grey[i] > 4) : [];
     const starts = Array.from({ length: found.outputs }, (_, i) => i * now.stride * unit);
     const marks = [draw("path", { class: "alexnet-starts", d: starts.map((at) => `M${at},-7 V-2 M-7,${at} H-2`).join(" ") })];
     if (found.rest > 0) marks.push(unreadArea(end, edge, 0, unit));
@@ -224,7 +248,7 @@ function render({ model, el }) {
     if (column < last) marks.push(...outline(row, column + 1, now, 0, unit, "alexnet-next"));
     if (row < last) marks.push(...outline(row + 1, column, now, 0, unit, "alexnet-next"));
     marks.push(...outline(row, column, now, 0, unit, "alexnet-this"));
-    main.svg.replaceChildren(...marks);
+    main.svg.replaceChildren(...digits, ...marks);
     say(main.note, `${now.size} × ${now.size}${now.padding ? " and zeros around" : ""}`);
   }
 
@@ -242,7 +266,7 @@ function render({ model, el }) {
     if (last > 0) marks.push(...outline(last, last - 1, now, from, unit, "alexnet-next"), ...outline(last - 1, last, now, from, unit, "alexnet-next"));
     marks.push(...outline(last, last, now, from, unit, "alexnet-this"));
     corner.svg.replaceChildren(...marks);
-    const left = found.beyond ? `striped: ${found.beyond} of zeros` : found.rest > 0 ? `faded: ${found.rest} never read` : "nothing left over";
+    const left = found.beyond ? `striped: ${found.beyond} of zeros` : found.rest > 0 ? `dotted: ${found.rest} never read` : "nothing left over";
     say(corner.note, left);
     set(corner.square, { "aria-label": `the last windows at the bottom right; ${left}` });
   }
@@ -255,10 +279,18 @@ function render({ model, el }) {
     const unit = map.square.clientWidth / outputs;
     Object.assign(map.canvas.style, { left: 0, top: 0, width: "100%", height: "100%" });
     const box = { x: column * unit, y: row * unit, width: unit, height: unit };
-    map.svg.replaceChildren(draw("rect", { class: "alexnet-halo", ...box }), draw("rect", { class: "alexnet-window alexnet-this", ...box }));
+    map.svg.replaceChildren(...mapNumbers(now, outputs, unit), draw("rect", { class: "alexnet-halo", ...box }), draw("rect", { class: "alexnet-window alexnet-this", ...box }));
     say(map.head, `the map: ${outputs} × ${outputs}`);
-    say(map.note, "right half minus left half");
+    say(map.note, filterNote(now.kernel));
     set(map.square, { "aria-label": `the map of an edge filter, ${outputs} by ${outputs}` });
+  }
+
+  // On section 4's picture the filter is section 4's, so its sums can be written into the map.
+  function mapNumbers(now, outputs, unit) {
+    if (!photo?.example || unit < 24) return [];
+    const sums = edgeSums(photo.grey, now);
+    const most = sums.reduce((best, one) => Math.max(best, Math.abs(one)), 1);
+    return numbersIn(sums, outputs, unit, 0, (i) => sums[i] > -0.1 * most);
   }
 
   image.addEventListener("load", redraw);

@@ -58,6 +58,13 @@ export function reading(setting, row, column) {
     + `${range(column, setting, "column")} of the picture.`;
 }
 
+// What the filter of this width does, as the map's note.
+export function filterNote(kernel) {
+  if (kernel === 1) return "a window of 1: the pixel itself";
+  const part = kernel < 4 ? "column" : "half";
+  return `right ${part} minus left ${part}; grey is 0`;
+}
+
 // What comes of a map's side further on: the numbers that fc6 reads, and its weights.
 export function consequence({ sides, stuck, inputs, parameters }) {
   const side = sides.at(-1)[1];

@@ -91,3 +91,9 @@ export function edgeMap(pixels, setting) {
   }
   return map;
 }
+
+// The same with sums in place of means, for a picture of whole numbers: whole numbers again.
+export function edgeSums(pixels, setting) {
+  const cells = Math.max(1, Math.floor(setting.kernel / 2)) * setting.kernel;
+  return Array.from(edgeMap(pixels, setting), (mean) => Math.round(mean * cells));
+}

@@ -31,11 +31,11 @@ def convolve(x, weight, stride):
 def receptive_field(kernels, strides):
     """Follow one number's view back to the picture, layer by layer.
 
-    side: pixels that one number sees so far. jump: pixels between two neighbours. A window of k
-    numbers spans k - 1 jumps more than one of them sees; then its own stride widens the jump.
+    field: pixels that one number sees so far. step: pixels between two neighbours. A window of k
+    numbers spans k - 1 steps more than one of them sees; then its own stride widens the step.
     """
-    side, jump = 1, 1
+    field, step = 1, 1
     for kernel, stride in zip(kernels, strides, strict=True):
-        side += (kernel - 1) * jump
-        jump *= stride
-    return side
+        field += (kernel - 1) * step
+        step *= stride
+    return field

@@ -70,6 +70,27 @@ def test_a_window_can_be_typed_that_the_slider_does_not_reach(lab):
     lab.get_by_text("9 × 9 becomes 1 × 1").wait_for()
 
 
+def test_average_keeps_the_cat_and_its_winners_are_marked_on_demand(lab):
+    lab.get_by_role("button", name="reset").click()
+    marks = lab.get_by_label("mark the pixels that win")
+    assert marks.is_checked()
+    lab.get_by_role("button", name="a real map").click()
+    lab.get_by_text("55 × 55 becomes 27 × 27").wait_for()
+    assert "one number only, so nobody wins." in sentence(lab) and not marks.is_checked()
+    assert "winners marked" not in lab.locator("figcaption").first.inner_text()
+    marks.check()
+    lab.get_by_text("winners marked").wait_for()
+    lab.get_by_role("button", name="average", exact=True).click()
+    lab.get_by_text("averages its 9 pixels").wait_for()
+    assert "55 × 55 becomes 27 × 27" in sentence(lab)
+    lab.get_by_label("map", exact=True).select_option("0")
+    lab.get_by_text("9 × 9 becomes 4 × 4").wait_for()
+    assert marks.is_checked()
+    lab.get_by_label("map", exact=True).select_option("1")
+    lab.get_by_text("55 × 55 becomes 27 × 27").wait_for()
+    assert not marks.is_checked()
+
+
 def test_the_pointer_and_the_keys_choose_a_window(lab):
     lab.get_by_role("button", name="reset").click()
     pictures = lab.locator(".alexnet-map svg")

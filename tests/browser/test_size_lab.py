@@ -67,6 +67,20 @@ def check_numbers(lab: Locator) -> None:
             expect(result).to_contain_text(f"{4096 * (inputs + 1):,} weights")
 
 
+def check_example(lab: Locator) -> None:
+    """Five by five by hand: section 4's picture and its map, in numbers; elsewhere the photo."""
+    preset(lab, "5 × 5 by hand")
+    stages = lab.locator(".alexnet-stage")
+    digits = "".join(str(value) for row in size_lab.EXAMPLE for value in row)
+    expect(stages.nth(0).locator("text")).to_have_count(25)
+    assert "".join(stages.nth(0).locator("text").all_text_contents()) == digits
+    assert stages.nth(2).locator("text").all_text_contents()[:3] == ["9", "27", "18"]
+    expect(lab.get_by_text("right column minus left column; grey is 0")).to_be_visible()
+    preset(lab, "torchvision")
+    expect(lab.get_by_text("dotted: 1 never read")).to_be_visible()
+    expect(stages.nth(0).locator("text")).to_have_count(0)
+
+
 def check_bad_input(lab: Locator) -> None:
     """Each kind of bad number has its line, changes nothing, and is forgotten afterwards."""
     sentence, complaint = lab.locator(".alexnet-sentence"), lab.locator(".alexnet-complaint")
@@ -118,5 +132,6 @@ def check_window(lab: Locator) -> None:
 
 def test_the_lab_gives_the_librarys_numbers_and_answers_to_keys(lab):
     check_numbers(lab)
+    check_example(lab)
     check_bad_input(lab)
     check_window(lab)

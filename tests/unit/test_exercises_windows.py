@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 import torch
@@ -88,13 +89,39 @@ def mutating(x, weight, stride):
     return loops()(x, weight, stride)
 
 
+def behind_the_last_start(n, k, s, p):
+    stops = (n + 2 * p - k) // s + 1
+    return n + 2 * p - (stops - 1) * s
+
+
+def own_stride(kernels, strides):
+    field = 1
+    for k, s in zip(kernels, strides, strict=True):
+        field += (k - 1) * s
+    return field
+
+
+def test_wrong_answers_are_those_that_learners_gave():
+    assert behind_the_last_start(6, 3, 2, 0) == 4 and own_stride([11, 3], [4, 2]) == 45
+
+
+def test_receptive_field_is_said_in_the_chapters_words():
+    exercise = EXERCISES["receptive_field"]
+    said = " ".join([*exercise.hints, *exercise.mistakes.values()])
+    words = set(re.findall(r"[a-z]+", said))
+    assert {"field", "step"} <= words and not words & {"jump", "side"}
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "line"),
     [
         ("convolve", loops(), "passed"),
         ("convolve", loops(columns=lambda H, W: H), "right on square inputs only"),
         ("convolve", loops(rows=lambda H, W: W), "right on square inputs only"),
-        ("convolve", loops(dtype=torch.float32), "It fails only for float64"),
+        ("convolve", loops(dtype=torch.float32), "Of a float64 input yours makes float32"),
+        ("convolve", loops(dtype=torch.int64), "should be of type torch.float32, like the input"),
+        ("convolve", lambda *args: loops(dtype=torch.float32)(*args) + 0.01, "it should be"),
+        ("left_over", behind_the_last_start, "Probably: the last window itself is forgotten"),
         ("convolve", loops(channels=1), "only the first channel counts in yours"),
         ("convolve", mutating, "your function changes its input weight"),
         ("convolve", lambda x, weight, stride: F.conv2d(x, weight, stride=stride), "calls conv2d"),
@@ -105,6 +132,8 @@ def mutating(x, weight, stride):
         ("left_over", lambda n, k, s, p: n % 0, "it raises ZeroDivisionError"),
         ("receptive_field", lambda kernels, strides: kernels.pop(), "changes its input kernels"),
         ("receptive_field", 195, "is not a function"),
+        ("receptive_field", own_stride, "Probably: you used the layer's own stride. Its window "
+         "stands on the distances that the strides before it made."),
     ],
 )  # fmt: skip
 def test_answers_get_a_line_that_helps(name, answer, line):

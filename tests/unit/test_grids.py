@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from alexnet_lib import grids
@@ -25,11 +26,25 @@ def test_number_grid_writes_each_number_in_its_cell():
     assert ax.get_title(loc="left") == "a grid" or ax.get_title() == "a grid"
 
 
-def test_number_grid_shades_larger_numbers_darker():
-    ax = grids.number_grid([[1.0, 2.0, 3.0]])
-    shades = [patch.get_alpha() for patch in ax.patches]
-    assert shades == sorted(shades) and shades[0] < shades[2]
-    assert [patch.get_alpha() for patch in grids.number_grid([[7, 7]]).patches] == [0.08, 0.08]
+def luminance(colour) -> float:
+    """WCAG 2's relative luminance of any matplotlib colour."""
+    channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
+
+
+@pytest.mark.parametrize("meaning", ["before", "after"])
+def test_number_grid_shows_larger_numbers_brighter_and_readable(meaning):
+    ax = grids.number_grid([np.linspace(-9, 9, 12)], meaning=meaning)
+    cells = [luminance(patch.get_facecolor()) for patch in ax.patches]
+    assert cells == sorted(cells) and cells[0] < 0.1 and cells[-1] > 0.85
+    for cell, text in zip(cells, ax.texts, strict=True):
+        low, high = sorted((cell, luminance(text.get_color())))
+        assert (high + 0.05) / (low + 0.05) > 4.5, text.get_text()
+
+
+def test_number_grid_of_equal_numbers_is_bright():
+    cells = [luminance(patch.get_facecolor()) for patch in grids.number_grid([[7, 7]]).patches]
+    assert min(cells) > 0.85
 
 
 def test_number_grid_wants_two_dimensions():

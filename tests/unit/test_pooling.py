@@ -116,7 +116,32 @@ def test_windows_are_drawn_where_they_stand():
     ax = window_pictures.windows(9, 3, 2)
     areas = {patch.get_xy() for patch in ax.patches if patch.get_linewidth() == 0}
     assert areas == set(product((0, 2, 4, 6), repeat=2))
-    assert len([patch for patch in ax.patches if not patch.get_fill()]) == 16
+    assert len(frames(ax)) == 16
+
+
+def frames(ax) -> dict[tuple[int, int], tuple]:
+    """(row, column) of each window -> the corners of its frame in pixels, colour and line."""
+    found = {}
+    for frame in (patch for patch in ax.patches if not patch.get_fill()):
+        left, top, right, bottom = frame.get_path().get_extents().extents
+        place = round(top), round(left)
+        found[place] = (left, top, right, bottom), frame.get_edgecolor(), frame.get_linestyle()
+    return found
+
+
+def test_frames_of_windows_that_touch_touch():
+    found = frames(window_pictures.windows(9, 3, 3))
+    for (top, left), (box, _, line) in found.items():
+        assert box == pytest.approx((left, top, left + 3, top + 3), abs=0.06)
+        assert line == "solid", "dashes would look like something else"
+    assert len(found) == 9
+
+
+def test_frames_of_neighbours_that_overlap_differ_in_colour():
+    found = frames(window_pictures.windows(9, 3, 2))
+    for (top, left), (_, colour, _) in found.items():
+        for other in ((top + 2, left), (top, left + 2)):
+            assert other not in found or found[other][1] != colour
 
 
 def test_pixels_show_numbers_frame_and_rings():

@@ -107,16 +107,69 @@ def test_javascript_measures_a_shift_as_the_library_does():
         ({"kernel": 2, "stride": 4}, ["a gap of 2 pixels", "9 × 9 becomes 2 × 2"]),
         ({"kind": "average"}, ["averages its 9 pixels to 4.67; nobody wins"]),
         ({"shift": 1}, ["Shifted by 1: ", "outputs change, by "]),
-        ({"kernel": 5, "stride": 5, "window": 400}, ["Window 1 of 1 keeps 9", "1 pixel wins 1 w"]),
+        ({"kernel": 5, "stride": 5, "window": 400},
+         ["Window 1 of 1 keeps 9. 1 pixel wins 1 window."]),
     ],
 )  # fmt: skip
 def test_the_lab_says_what_happens(settings, said):
+    text = words(DIGITS, settings)
+    for part in said:
+        assert part in text, text
+
+
+def words(a_map: dict, settings: dict) -> str:
     expression = """sentences(given.map, given.state, pool(moved(given.map, given.state.shift),
         given.state), pool(given.map, given.state))"""
     state = pooling_lab.START | settings
-    text = in_node(expression, {"map": DIGITS, "state": state}, *SCRIPTS)
-    for part in said:
-        assert part in text, text
+    return in_node(expression, {"map": a_map, "state": state}, *SCRIPTS)
+
+
+@needs_node
+def test_the_lab_says_who_wins_how_many_windows():
+    winners = pooling.winners(pooling_lab.SMALL_MAP, 3, 2).ravel()
+    wins = np.bincount(winners)
+    assert ((wins > 0).sum(), len(winners), wins.max()) == (11, 16, 3)
+    assert words(DIGITS, {}).endswith(
+        "Window 6 of 16 keeps 9. 11 pixels win the 16 windows; one pixel wins 3 of them."
+    )
+    lone = np.zeros((5, 5))
+    lone[2, 2] = 7
+    spot = {"height": 5, "width": 5, "values": lone.ravel().tolist()}
+    assert words(spot, {"window": 1}).endswith("keeps 7. 1 pixel wins the 4 windows.")
+    lone[2, 2], lone[0, 0], lone[0, 4] = 0, 7, 7
+    corners = {"height": 5, "width": 5, "values": lone.ravel().tolist()}
+    assert words(corners, {"window": 1}).endswith(
+        "2 pixels win 2 windows. 2 windows hold one number only, so nobody wins."
+    )
+    lone[4, 0] = 7
+    corners["values"] = lone.ravel().tolist()
+    assert words(corners, {"window": 1}).endswith("1 window holds one number only, so nobody wins.")
+
+
+def test_the_preset_average_keeps_the_map_and_the_window():
+    lab = widgets.PoolingLab({"steps": np.arange(900.0).reshape(30, 30)})
+    states = {preset["label"]: preset["state"] for preset in lab.presets}
+    for name, value in (states["a real map"] | states["average"]).items():
+        setattr(lab, name, value)
+    assert (lab.shown, lab.window, lab.kind, lab.kernel, lab.stride) == (1, 255, "average", 3, 2)
+
+
+def test_winners_are_marked_where_rings_fit_unless_asked_for():
+    large = {"steps": np.arange(441.0).reshape(21, 21)}
+    assert widgets.PoolingLab(large).winners and not widgets.PoolingLab(large, shown=1).winners
+    assert widgets.PoolingLab(large, shown=1, winners=True).winners
+    states = {preset["label"]: preset["state"] for preset in widgets.PoolingLab(large).presets}
+    assert not states.pop("a real map")["winners"]
+    assert all(state["winners"] for label, state in states.items() if label != "average")
+    small = widgets.PoolingLab({"small": np.ones((20, 20))})
+    assert small.presets[-2]["state"]["winners"]
+
+
+@needs_node
+def test_the_page_marks_winners_on_the_same_maps():
+    shapes = [[20, 20], [21, 20], [20, 21], [55, 55]]
+    expression = "given.map(([height, width]) => hasRings({ height, width }))"
+    assert in_node(expression, shapes, *SCRIPTS) == [True, False, False, False]
 
 
 @needs_node

@@ -121,6 +121,33 @@ def test_the_map_is_the_librarys_convolution():
 
 
 @needs_node
+def test_the_map_of_five_by_five_holds_the_numbers_of_the_chapter():
+    picture = torch.tensor(size_lab.EXAMPLE, dtype=torch.float64)
+    edge = torch.tensor([[-1.0, 0, 1]] * 3, dtype=torch.float64)
+    expected = ops.conv2d(picture[None, None], edge[None, None])[0, 0]
+    assert expected[0].tolist() == [9, 27, 18]
+    setting = {"size": 5, "kernel": 3, "stride": 1, "padding": 0, "rounding": "floor"}
+    got = in_node("edgeSums(given.pixels, given.setting)",
+                  {"pixels": picture.flatten().tolist(), "setting": setting})  # fmt: skip
+    assert got == expected.flatten().tolist()
+
+
+@needs_node
+def test_the_map_says_which_filter_it_is_of():
+    assert in_node("given.map(filterNote)", [1, 3, 4, 11]) == [
+        "a window of 1: the pixel itself", "right column minus left column; grey is 0",
+        *["right half minus left half; grey is 0"] * 2,
+    ]  # fmt: skip
+
+
+def test_five_pixels_are_the_chapters_example_and_not_the_photo():
+    assert widgets.SizeLab().example == [list(row) for row in size_lab.EXAMPLE]
+    ax = widgets.SizeLab(5, 3, 1).picture()
+    np.testing.assert_allclose(ax.images[0].get_array(), np.array(size_lab.EXAMPLE) / 9)
+    assert widgets.SizeLab(6, 3, 1).picture().images[0].get_array().shape == (6, 6, 3)
+
+
+@needs_node
 @pytest.mark.parametrize("pools", ["floor", "ceil"])
 def test_the_way_to_fc6_is_the_librarys(pools):
     chains = in_node("given.sides.map((side) => chain(side, given.pools))",
