@@ -39,13 +39,14 @@ function photoAt(image, size) {
   return { canvas, grey };
 }
 
-// Section 4's picture, which stands in for a photo of as few pixels: 0 is dark, 9 bright.
+// Section 4's picture, which stands in for a photo of as few pixels: 0 is dark, 9 bright, neither
+// of them black or white, so that the picture's edge shows on any page.
 function exampleAt(values) {
   const size = values.length;
   const canvas = make("canvas", { width: size, height: size });
   const image = new ImageData(size, size);
   const grey = Float64Array.from(values.flat());
-  grey.forEach((value, i) => image.data.set([...new Array(3).fill(Math.round((255 * value) / 9)), 255], 4 * i));
+  grey.forEach((value, i) => image.data.set([...new Array(3).fill(Math.round(28 + (212 * value) / 9)), 255], 4 * i));
   canvas.getContext("2d").putImageData(image, 0, 0);
   return { canvas, grey, example: true };
 }
@@ -67,13 +68,14 @@ function place(canvas, picture, from, count, left, unit) {
   Object.assign(canvas.style, { left: `${left * unit}px`, top: `${left * unit}px`, width: `${count * unit}px`, height: `${count * unit}px` });
 }
 
-// Grey for 0, white and black for the strongest numbers; a few spots may be cut off.
-function showMap(canvas, map, side) {
+// Grey for 0, towards white and black for the strongest numbers. reach: the share of the largest
+// that is white; below 1 a few spots are cut off.
+function showMap(canvas, map, side, reach) {
   canvas.width = canvas.height = side;
   let most = 0;
   for (const value of map) most = Math.max(most, Math.abs(value));
   const image = new ImageData(side, side);
-  const contrast = 127.5 / (0.6 * most || 1);
+  const contrast = 127.5 / (reach * most || 1);
   for (let i = 0; i < map.length; i += 1) {
     image.data.fill(127.5 + contrast * map[i], 4 * i, 4 * i + 3);
     image.data[4 * i + 3] = 255;
@@ -274,7 +276,7 @@ function render({ model, el }) {
   function drawMap(now, found, row, column) {
     const { outputs } = found;
     const asked = Object.values(now).join();
-    if (photo && asked !== shown) showMap(map.canvas, edgeMap(photo.grey, now), outputs);
+    if (photo && asked !== shown) showMap(map.canvas, edgeMap(photo.grey, now), outputs, photo.example ? 1.15 : 0.6);
     shown = photo ? asked : "";
     const unit = map.square.clientWidth / outputs;
     Object.assign(map.canvas.style, { left: 0, top: 0, width: "100%", height: "100%" });
