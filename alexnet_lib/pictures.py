@@ -96,7 +96,8 @@ def filters(
 
     array: (K, 3, h, w), weights or uint8. columns: tiles a row. towers: whether the first K/2
     filters are tower 1. normalize: "each" stretches every filter to the full range, "all" uses
-    one range for all, "none" takes 0..1 or uint8 as it is. Returns the Axes.
+    one range for all, "none" takes 0..1 or uint8 as it is. Calling it again with the same ax and
+    as many filters changes the pixels alone, which is what keeps a demo fast. Returns the Axes.
     Raises ValueError for another shape, and for an odd K with towers. Source: [P Fig. 3].
     """
     weights = np.asarray(array)
@@ -111,6 +112,12 @@ def filters(
     sheets = [_mosaic(part, min(columns, len(part)), gap) for part in parts]
     height, width = sheets[0].shape[:2]
     total = len(parts) * height + (len(parts) - 1) * space
+    if ax is not None and [image.get_array().shape for image in ax.images] == [
+        sheet.shape for sheet in sheets
+    ]:
+        for image, sheet in zip(ax.images, sheets, strict=True):
+            image.set_data(sheet)
+        return ax
     ax = ax or new_axes(FIGURE_WIDTH, (FIGURE_WIDTH - 0.5) * total / width + 0.35)
     for number, sheet in enumerate(sheets):
         top = number * (height + space)

@@ -15,32 +15,30 @@ from .palette import COLOURS
 
 __all__ = ["channel_window", "filters_over_time", "window_stops"]
 
+MOST_WINDOWS = 60  # that are drawn; where there are more, they hide each other
+
 
 def window_stops() -> Demo:
     """Chapter 0: a window on its way along one side of a picture, and how often it stops."""
+    parts: dict[str, Any] = {}
 
     def compute(size: int, kernel: int, stride: int) -> dict[str, int]:
         stops = shapes.output_size(size, kernel, stride)
         rest = shapes.clipped_pixels(size, kernel, stride)
         return {"size": size, "kernel": kernel, "stride": stride, "stops": stops, "rest": rest}
 
-    def draw(figure: Figure, data: dict[str, int]) -> str:
-        figure.clear()
+    def start(figure: Figure) -> None:
+        """Draw all patches that may be needed, so that later they only move."""
         ax = figure.subplots()
-        size, kernel, stride = data["size"], data["kernel"], data["stride"]
-        ax.add_patch(Rectangle((0, 0), size, 1, color=COLOURS["soft_muted"], zorder=0))
-        shown = min(data["stops"], 60)
-        for stop in range(shown):
-            left, level = stop * stride, 1.25 + 0.55 * (stop % 4)
-            ends = stop in (0, data["stops"] - 1)
-            colour = COLOURS["highlight" if ends else "before"]
-            ax.add_patch(Rectangle((left, level), kernel, 0.4, color=colour, zorder=1 + ends))
-        if data["rest"] > 0:
-            gap = Rectangle(
-                (size - data["rest"], 0), data["rest"], 1, facecolor="none",
-                edgecolor=COLOURS["tower1"], hatch="////", zorder=2,
-            )
-            ax.add_patch(gap)
+        parts["side"] = ax.add_patch(Rectangle((0, 0), 1, 1, color=COLOURS["soft_muted"], zorder=0))
+        parts["windows"] = [
+            ax.add_patch(Rectangle((0, 1.25 + 0.55 * (stop % 4)), 1, 0.4, zorder=1))
+            for stop in range(MOST_WINDOWS)
+        ]
+        parts["rest"] = ax.add_patch(
+            Rectangle((0, 0), 1, 1, facecolor="none", edgecolor=COLOURS["tower1"], hatch="////",
+                      zorder=2)
+        )
         ax.set_xlim(-1, 231)
         ax.set_ylim(3.6, -0.2)
         ax.set_yticks([0.5, 2.3], ["the picture's side", "the window's stops"])
@@ -48,6 +46,21 @@ def window_stops() -> Demo:
         ax.set_xlabel("pixel")
         for side in ("left", "top", "right"):
             ax.spines[side].set_visible(False)
+
+    def draw(figure: Figure, data: dict[str, int]) -> str:
+        if not figure.axes:
+            start(figure)
+        size, kernel, stride = data["size"], data["kernel"], data["stride"]
+        parts["side"].set_width(size)
+        for stop, window in enumerate(parts["windows"]):
+            ends = stop in (0, data["stops"] - 1)
+            window.set(
+                visible=stop < data["stops"], x=stop * stride, width=kernel, zorder=1 + ends,
+                color=COLOURS["highlight" if ends else "before"],
+            )
+        parts["rest"].set(
+            visible=data["rest"] > 0, x=size - max(data["rest"], 0), width=max(data["rest"], 0)
+        )
         rest = data["rest"]
         unread = "1 pixel at the far end is" if rest == 1 else f"{rest} pixels at the far end are"
         left_over = f"{unread} never read" if rest else "nothing is left over"
@@ -116,8 +129,8 @@ def filters_over_time(name: str = probes.REAL_RUN, steps_per_epoch: int = 147) -
         return {"step": int(steps[moment]), "filters": pictures[moment].transpose(0, 3, 1, 2)}
 
     def draw(figure: Figure, data: dict[str, Any]) -> str:
-        figure.clear()
-        plots.filters(data["filters"], columns=24, ax=figure.subplots())
+        ax = figure.axes[0] if figure.axes else figure.subplots()
+        plots.filters(data["filters"], columns=24, ax=ax)
         contrast = np.abs(data["filters"].astype(float) - 127.5).mean() / 127.5
         epochs = data["step"] / steps_per_epoch
         return (
