@@ -91,7 +91,8 @@ def crossing_bytes(sizes: list[int], both: list[int], batch: int) -> int:
 
 
 def _networks(rng: np.random.Generator) -> Iterator[tuple[list[int], list[int], int]]:
-    yield [100, 20], [1, 0], 1  # 50 numbers each way, forward and backward
+    yield [100, 20], [1, 1], 1  # 50 numbers each way, then 10 one way; forward and backward
+    yield [100, 20], [1, 0], 1
     yield [100, 20], [0, 1], 1  # the last: 10 numbers, one way
     yield [100, 20], [0, 0], 1
     yield [100, 50, 20], [1, 1, 0], 3
@@ -263,11 +264,6 @@ CONV_OF_BOTH = Exercise(
             "the zeros around are missing: padding=1 keeps the maps' size.",
         (lambda own, other, weight, bias: torch.relu(conv_of_both(own, other, weight, bias))):
             "there is no ReLU in the convolution; it comes after the sum.",
-        (lambda own, other, weight, bias: torch.cat([
-            F.conv2d(own, weight[:, : own.shape[1]], bias, padding=1),
-            F.conv2d(other, weight[:, own.shape[1] :], padding=1)], dim=1)):
-            "you put the two results side by side. They are summed: each of the K maps sees both "
-            "halves.",
     },
     lesson=(
         "A layer over two towers is a sum, so each GPU can start with its own half while the "

@@ -88,7 +88,7 @@ def joined(own, other, weight, bias):
     [
         ("conv_of_both", halves(), "passed"),
         ("conv_of_both", halves(square=True), "right on square inputs only"),
-        ("conv_of_both", halves(kind=torch.float32), "It fails only for float64"),
+        ("conv_of_both", halves(kind=torch.float32), "yours makes float32, and loses digits"),
         ("conv_of_both", twice, "the bias is in it twice"),
         ("conv_of_both", mutating, "your function changes its input own"),
         ("conv_of_both", joined, "calls cat"),
