@@ -150,19 +150,17 @@ CROSSING_BYTES = Exercise(
     cases=_networks,
     mistakes={
         _crossing(factor=lambda batch: 4 * batch):
-            "backward is missing: the gradients of what crossed go back the same way.",
+            "that is half. Either backward is missing, or only one GPU's half is counted: both send, "
+            "and the gradients of what crossed go back the same way.",
         _crossing(last=1.0):
             "the last layer lies whole on GPU 0. Only GPU 1's half has to travel there.",
         _crossing(factor=lambda batch: 4 * batch, last=1.0):
-            "backward is missing, and the last layer gets one half only: GPU 0 has the other.",
+            "either backward is missing and the last layer, which gets GPU 1's half only, counts "
+            "whole; or only one GPU's half is counted everywhere.",
         _crossing(factor=lambda batch: 8):
             "the batch is left out: each picture has maps of its own.",
         _crossing(factor=lambda batch: 2 * batch):
             "that counts numbers. Each takes 4 bytes.",
-        _crossing(share=0.5):
-            "both GPUs send their half: a layer that reads both moves sizes[i] numbers.",
-        _crossing(share=0.5, last=0.25):
-            "both GPUs send their half: a layer that reads both moves sizes[i] numbers.",
         _crossing(share=2.0):
             "each half crosses once: sizes[i] numbers in all, not twice as many.",
         _crossing(share=2.0, last=1.0):
