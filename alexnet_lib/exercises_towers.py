@@ -150,8 +150,8 @@ CROSSING_BYTES = Exercise(
     cases=_networks,
     mistakes={
         _crossing(factor=lambda batch: 4 * batch):
-            "that is half. Either backward is missing, or only one GPU's half is counted: both send, "
-            "and the gradients of what crossed go back the same way.",
+            "that is half. Either backward is missing, or only one GPU's half is counted: both "
+            "send, and the gradients of what crossed go back the same way.",
         _crossing(last=1.0):
             "the last layer lies whole on GPU 0. Only GPU 1's half has to travel there.",
         _crossing(factor=lambda batch: 4 * batch, last=1.0):
