@@ -51,6 +51,28 @@ def test_activations_of_an_unknown_stage(small):
         probes.activations(small, torch.zeros(1, 1, 28, 28), ["conf1"])
 
 
+def test_export_keeps_weights_and_moments(tmp_path, small, monkeypatch):
+    checkpoints.save(tmp_path / "run" / checkpoints.NAME, {
+        "network": asdict(small.spec), "model": small.state_dict(), "classes": list("abcdefghij"),
+        "data": "nothing",
+    })
+    rng = np.random.default_rng(0)
+    steps, pictures = np.array([0, 5, 9]), rng.integers(0, 256, (3, 4, 5, 5, 1)).astype(np.uint8)
+    np.savez_compressed(tmp_path / "run" / "conv1_moments.npz", steps=steps, filters=pictures)
+    probes.export_filters(tmp_path / "run", "mine", tmp_path)
+    monkeypatch.setattr(probes, "filters_folder", lambda: tmp_path)
+    again, same = probes.filter_moments("mine")
+    assert (again == steps).all() and same.dtype == np.uint8 and (same == pictures).all()
+    filters = probes.learned_filters("mine")
+    assert filters.keys() == {f"conv{n}.{part}" for n in (1, 2) for part in ("weight", "bias")}
+    for name, value in filters.items():
+        exact = small.get_parameter(f"features.{name}").detach().numpy()
+        allowed = 1e-3 if value.ndim == 1 or name == "conv1.weight" else 4e-3 + 1e-3
+        largest = np.abs(exact).reshape(len(exact), -1).max(axis=1)
+        error = np.abs(value - exact).reshape(len(exact), -1).max(axis=1)
+        assert (error <= allowed * largest).all(), name
+
+
 def test_export_keeps_the_convolutions(tmp_path, small):
     checkpoints.save(tmp_path / "run" / checkpoints.NAME, {
         "network": asdict(small.spec), "model": small.state_dict(), "classes": list("abcdefghij"),
