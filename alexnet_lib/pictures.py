@@ -17,7 +17,8 @@ from matplotlib.patches import Rectangle
 from .palette import COLOURS, FIGURE_WIDTH, FONT_SIZE, PIXELS_PER_INCH
 
 __all__ = [
-    "blocks", "feature_maps", "filters", "image", "new_axes", "new_figure", "window_over_channels",
+    "bare", "blocks", "feature_maps", "filters", "image", "new_axes", "new_figure",
+    "window_over_channels",
 ]  # fmt: skip
 
 SLANT, DEPTH, SHEET_HEIGHT = 0.6, 0.66, 2.3  # a sheet of the block, in channel spacings
@@ -61,7 +62,8 @@ def _mosaic(tiles: np.ndarray, columns: int, gap: int) -> np.ndarray:
     return sheet
 
 
-def _bare(ax: Axes, title: str | None = None) -> Axes:
+def bare(ax: Axes, title: str | None = None) -> Axes:
+    """Take ticks and frame off an Axes, for a picture; returns it."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.spines[:].set_visible(False)
@@ -85,7 +87,7 @@ def image(array: np.ndarray, *, title: str | None = None, ax: Axes | None = None
     ax = ax or new_axes(4.2, 4.2 * pixels.shape[0] / pixels.shape[1])
     pixels = _scaled(pixels, "none", ())
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    return _bare(ax, title)
+    return bare(ax, title)
 
 
 def filters(
@@ -127,7 +129,7 @@ def filters(
     ax.set_xlim(-2.5 * gap if towers else 0, width + 2.5 * gap if towers else width)
     ax.set_ylim(total + 2.5 * gap, -0.75 * space if towers else 0)
     ax.set_aspect("equal")
-    return _bare(ax, title)
+    return bare(ax, title)
 
 
 def _frame_tower(ax: Axes, tower: str, top: float, width: float, height: float, gap: int) -> None:
@@ -169,7 +171,7 @@ def feature_maps(
             number % columns * (W + gap), number // columns * (H + header + gap) + 0.85 * header,
             str(channel), fontsize=FONT_SIZE["note"] - 1, color=COLOURS["muted"], va="baseline",
         )
-    return _bare(ax, title)
+    return bare(ax, title)
 
 
 def _cells(x: float, rows: int, columns: int) -> list[list[tuple[float, float]]]:
@@ -209,7 +211,7 @@ def _start_block(ax: Axes, shape: tuple[int, int, int], position: tuple[int, int
     note = ax.text(0, -0.82, "", color=COLOURS["text"], **small)
     ax.set_xlim(-2.4, C + 1.2)
     ax.set_ylim(-1.2, SHEET_HEIGHT + SLANT + 0.1)
-    _bare(ax)
+    bare(ax)
     return {"shape": (shape, position), "tiles": tiles, "frames": frames, "marks": marks,
             "outside": outside, "numbers": numbers, "bracket": bracket, "note": note}
 
@@ -304,4 +306,4 @@ def blocks(
         left += max(far, 0.9) + 0.55
     ax.set_xlim(-0.3, left)
     ax.set_ylim(-3.6, tallest * 1.25 + 0.2)
-    return _bare(ax, title)
+    return bare(ax, title)

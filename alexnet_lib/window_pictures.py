@@ -9,7 +9,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from .numerals import number
 from .palette import COLOURS, FONT_SIZE
-from .pictures import new_axes
+from .pictures import bare, new_axes
 
 __all__ = ["MOST_NUMBERS", "pixels", "vote_counts", "windows"]
 
@@ -46,19 +46,14 @@ def windows(
             frame.set_edgecolor(COLOURS[("after", "muted")[(i + j) % 2]])
             ax.add_patch(area)
             ax.add_patch(frame)
-    return _bare(ax, (side, side), title)
+    return _over_pixels(ax, (side, side), title)
 
 
-def _bare(ax: Axes, shape: tuple[int, int], title: str | None) -> Axes:
+def _over_pixels(ax: Axes, shape: tuple[int, int], title: str | None) -> Axes:
     ax.set_xlim(-0.05, shape[1] + 0.05)
     ax.set_ylim(shape[0] + 0.05, -0.05)
     ax.set_aspect("equal")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-    if title:
-        ax.set_title(title)
-    return ax
+    return bare(ax, title)
 
 
 def pixels(
@@ -103,7 +98,7 @@ def _cells(
     ax.imshow(
         shares, cmap=colours, vmin=0, vmax=1, interpolation="nearest", extent=(0, W, H, 0)
     )
-    _bare(ax, (H, W), title)
+    _over_pixels(ax, (H, W), title)
     if values.size > MOST_NUMBERS:
         return
     for (row, column), value in np.ndenumerate(values):

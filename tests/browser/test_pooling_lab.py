@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lab_controls import preset, run_to_lab
 from lab_driver import NotebookPage
 
 pytestmark = [
@@ -17,8 +18,7 @@ pytestmark = [
 def lab(chromium, lab_server):
     """Return the lab's element in chapter 03, run from the top."""
     page = NotebookPage(chromium, lab_server, "03_overlapping_pooling.ipynb")
-    page.run_all(seconds=300)
-    yield page.page.locator("section[aria-label='pooling lab']")
+    yield run_to_lab(page, "pooling lab")
     page.close()
 
 
@@ -47,7 +47,7 @@ def sentence(lab) -> str:
     ],
 )
 def test_typed_numbers_that_make_no_sense_change_nothing_and_get_a_line(lab, name, typed, said):
-    lab.get_by_role("button", name="reset").click()
+    preset(lab, "reset")
     lab.page.wait_for_timeout(300)
     before = sentence(lab)
     box(lab, name).fill(typed)
@@ -64,23 +64,23 @@ def test_typed_numbers_that_make_no_sense_change_nothing_and_get_a_line(lab, nam
 
 
 def test_a_window_can_be_typed_that_the_slider_does_not_reach(lab):
-    lab.get_by_role("button", name="reset").click()
+    preset(lab, "reset")
     box(lab, "z").fill("9")
     box(lab, "z").press("Enter")
     lab.get_by_text("9 × 9 becomes 1 × 1").wait_for()
 
 
 def test_average_keeps_the_cat_and_its_winners_are_marked_on_demand(lab):
-    lab.get_by_role("button", name="reset").click()
+    preset(lab, "reset")
     marks = lab.get_by_label("mark the pixels that win")
     assert marks.is_checked()
-    lab.get_by_role("button", name="a real map").click()
+    preset(lab, "a real map")
     lab.get_by_text("55 × 55 becomes 27 × 27").wait_for()
     assert "one number only, so nobody wins." in sentence(lab) and not marks.is_checked()
     assert "winners marked" not in lab.locator("figcaption").first.inner_text()
     marks.check()
     lab.get_by_text("winners marked").wait_for()
-    lab.get_by_role("button", name="average", exact=True).click()
+    preset(lab, "average")
     lab.get_by_text("averages its 9 pixels").wait_for()
     assert "55 × 55 becomes 27 × 27" in sentence(lab)
     lab.locator("select").first.select_option("0")
@@ -92,7 +92,7 @@ def test_average_keeps_the_cat_and_its_winners_are_marked_on_demand(lab):
 
 
 def test_the_pointer_and_the_keys_choose_a_window(lab):
-    lab.get_by_role("button", name="reset").click()
+    preset(lab, "reset")
     pictures = lab.locator(".alexnet-map svg")
     pictures.nth(2).click(position={"x": 230, "y": 230})  # the last output of 4 x 4
     lab.get_by_text("Window 16 of 16 keeps 7.").wait_for()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from alexnet_lib import shapes, size_lab
-from lab_driver import NotebookPage
+from lab_controls import preset, put, run_to_lab
 
 pytestmark = [
     pytest.mark.browser,
@@ -22,24 +22,7 @@ BOXES = ("picture", "window", "stride", "padding")
 @pytest.fixture
 def lab(open_notebook) -> Locator:
     """The lab in its chapter, run."""
-    page: NotebookPage = open_notebook(CHAPTER)
-    page.run_all(seconds=600)
-    found = page.page.locator('.alexnet-lab[aria-label="output-size lab"]')
-    found.scroll_into_view_if_needed()
-    return found
-
-
-def put(lab: Locator, box: str, text: str) -> Locator:
-    """Type into a slider's box and press Enter."""
-    field = lab.get_by_label(f"{box}, exact value")
-    field.fill(text)
-    field.press("Enter")
-    return field
-
-
-def preset(lab: Locator, label: str) -> None:
-    """Press a preset's button."""
-    lab.get_by_role("button", name=label, exact=True).click()
+    return run_to_lab(open_notebook(CHAPTER), "output-size lab")
 
 
 def check_numbers(lab: Locator) -> None:

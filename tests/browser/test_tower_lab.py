@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from alexnet_lib import shapes, tower_lab
-from lab_driver import NotebookPage
+from lab_controls import preset, put, run_to_lab
 
 pytestmark = [
     pytest.mark.browser,
@@ -21,29 +21,12 @@ CHAPTER = "06_two_gpus.ipynb"
 @pytest.fixture
 def lab(open_notebook) -> Locator:
     """The lab in its chapter, run."""
-    page: NotebookPage = open_notebook(CHAPTER)
-    page.run_all(seconds=600)
-    found = page.page.locator('.alexnet-lab[aria-label="two-tower lab"]')
-    found.scroll_into_view_if_needed()
-    return found
+    return run_to_lab(open_notebook(CHAPTER), "two-tower lab")
 
 
 def switch(lab: Locator, name: str) -> Locator:
     """The switch before a layer."""
     return lab.locator(f'[role=switch][aria-label^="{name} reads"]')
-
-
-def put(lab: Locator, text: str) -> Locator:
-    """Type a batch and press Enter."""
-    field = lab.get_by_label("batch, exact value")
-    field.fill(text)
-    field.press("Enter")
-    return field
-
-
-def preset(lab: Locator, label: str) -> None:
-    """Press a preset's button."""
-    lab.get_by_role("button", name=label, exact=True).click()
 
 
 def check_numbers(lab: Locator) -> None:
@@ -54,7 +37,7 @@ def check_numbers(lab: Locator) -> None:
         _, widths, both, towers, _ = tower_lab.PRESETS[label]
         preset(lab, label)
         batch = rng.randint(1, 1024)
-        put(lab, str(batch))
+        put(lab, "batch", str(batch))
         for name in rng.sample(tower_lab.READERS, 3):
             before = switch(lab, name).get_attribute("aria-checked")
             switch(lab, name).click()
@@ -101,13 +84,13 @@ def check_bad_batches(lab: Locator) -> None:
     for text, said in (("0", "0 is too small"), ("-1", "-1 is negative"), ("", "The box is empty"),
                        ("2000", "2000 is too large"), ("2.5", "not a whole number"),
                        ("many", "is not a number")):  # fmt: skip
-        field = put(lab, text)
+        field = put(lab, "batch", text)
         expect(complaint).to_contain_text(said)
         expect(field).to_have_attribute("aria-invalid", "")
         expect(sentence).to_contain_text("with batch 128.")
         field.blur()
         assert field.input_value() == "128"
-    put(lab, "64")
+    put(lab, "batch", "64")
     expect(complaint).to_be_hidden()
     expect(sentence).to_contain_text("with batch 64.")
     preset(lab, "one tower")

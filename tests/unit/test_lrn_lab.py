@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import random
-import shutil
 import subprocess
 
 import pytest
@@ -14,30 +12,12 @@ import torch
 from PIL import Image
 
 from alexnet_lib import ops, plots, widgets
-from alexnet_lib.demos import read_script
 from alexnet_lib.paper import CONVENTIONS
+from javascript import in_node, needs_node
 
 QUIET = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
 LOUD = [8, 8, 8, 8, 8, 9, 8, 8, 8, 8]
 ARTICLE = {"convention": "seed", "size": 2, "k": 0, "alpha": 2, "beta": 2}
-needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no node: it runs the JavaScript")
-
-
-def in_node(expression: str, given: object, *scripts: str) -> object:
-    """Evaluate a JavaScript expression over `given`, with `scripts` of alexnet_lib/js loaded."""
-    lines = read_script(*scripts).splitlines()
-    code = "\n".join(line for line in lines if not line.startswith("export default"))
-    code += f"""
-import {{ readFileSync }} from "node:fs";
-const given = JSON.parse(readFileSync(0, "utf8"));
-console.log(JSON.stringify({expression}));
-"""
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", code], input=json.dumps(given), text=True,
-        capture_output=True, timeout=60, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def python_lrn(values: list[float], constants: dict) -> list[float] | None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import random
-import shutil
 import subprocess
 
 import numpy as np
@@ -14,28 +12,10 @@ import pytest
 from PIL import Image
 
 from alexnet_lib import pooling, pooling_lab, widgets
-from alexnet_lib.demos import read_script
+from javascript import in_node, needs_node
 
 SCRIPTS = ("toolkit.js", "pooling.js", "map_panel.js", "typed.js", "pooling_lab.js")
 DIGITS = {"height": 9, "width": 9, "values": pooling_lab.SMALL_MAP.ravel().tolist()}
-needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no node: it runs the JavaScript")
-
-
-def in_node(expression: str, given: object, *scripts: str) -> object:
-    """Evaluate a JavaScript expression over `given`, with `scripts` of alexnet_lib/js loaded."""
-    lines = read_script(*scripts).splitlines()
-    code = "\n".join(line for line in lines if not line.startswith("export default"))
-    code += f"""
-import {{ readFileSync }} from "node:fs";
-const given = JSON.parse(readFileSync(0, "utf8"));
-console.log(JSON.stringify({expression}));
-"""
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", code], input=json.dumps(given), text=True,
-        capture_output=True, timeout=60, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def random_cases(count: int) -> list[dict]:

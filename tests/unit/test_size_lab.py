@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import random
-import shutil
 import subprocess
 
 import numpy as np
@@ -15,26 +13,15 @@ import torch
 from PIL import Image
 
 from alexnet_lib import networks, ops, shapes, size_lab, widgets
-from alexnet_lib.demos import read_script
+from javascript import in_node, needs_node
 
 SCRIPTS = ("sizes.js", "size_words.js")
 PAPER = {"size": 224, "kernel": 11, "stride": 4, "padding": 0, "rounding": "floor"}
-needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no node: it runs the JavaScript")
 
 
-def in_node(expression: str, given: object) -> object:
+def evaluate(expression: str, given: object) -> object:
     """Evaluate a JavaScript expression over `given`, with the lab's scripts loaded."""
-    code = read_script(*SCRIPTS) + (
-        'import { readFileSync } from "node:fs";\n'
-        'const given = JSON.parse(readFileSync(0, "utf8"));\n'
-        f"console.log(JSON.stringify({expression}));\n"
-    )
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", code], input=json.dumps(given), text=True,
-        capture_output=True, timeout=60, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return in_node(expression, given, *SCRIPTS)
 
 
 def python(setting: dict) -> tuple[int, int] | None:
@@ -66,7 +53,7 @@ def random_settings(count: int) -> list[dict]:
 @needs_node
 def test_javascript_equals_the_library():
     settings = random_settings(1500)
-    theirs = in_node("given.map((s) => refusal(s) ? null : stops(s))", settings)
+    theirs = evaluate("given.map((s) => refusal(s) ? null : stops(s))", settings)
     seen = {"refused": 0, "dropped": 0, "beyond": 0, "unread": 0}
     for setting, got in zip(settings, theirs, strict=True):
         expected = python(setting)
@@ -87,7 +74,7 @@ def test_javascript_equals_the_library():
 @needs_node
 def test_javascript_dropped_windows_as_torch_does():
     settings = [s for s in random_settings(400) if python(s) and s["padding"] <= s["kernel"] // 2]
-    theirs = in_node("given.map((s) => stops(s).outputs)", settings)
+    theirs = evaluate("given.map((s) => stops(s).outputs)", settings)
     for setting, got in zip(settings, theirs, strict=True):
         x = torch.zeros(1, 1, setting["size"], setting["size"])
         pooled = torch.nn.functional.max_pool2d(
@@ -115,7 +102,7 @@ def test_the_map_is_the_librarys_convolution():
             x, weight, stride=setting["stride"], padding=setting["padding"],
             rounding=setting["rounding"],
         )
-        got = in_node("Array.from(edgeMap(given.pixels, given.setting))",
+        got = evaluate("Array.from(edgeMap(given.pixels, given.setting))",
                       {"pixels": pixels, "setting": setting})  # fmt: skip
         np.testing.assert_allclose(got, expected.flatten().numpy(), atol=1e-9)
 
@@ -127,14 +114,14 @@ def test_the_map_of_five_by_five_holds_the_numbers_of_the_chapter():
     expected = ops.conv2d(picture[None, None], edge[None, None])[0, 0]
     assert expected[0].tolist() == [9, 27, 18]
     setting = {"size": 5, "kernel": 3, "stride": 1, "padding": 0, "rounding": "floor"}
-    got = in_node("edgeSums(given.pixels, given.setting)",
+    got = evaluate("edgeSums(given.pixels, given.setting)",
                   {"pixels": picture.flatten().tolist(), "setting": setting})  # fmt: skip
     assert got == expected.flatten().tolist()
 
 
 @needs_node
 def test_the_map_says_which_filter_it_is_of():
-    assert in_node("given.map(filterNote)", [1, 3, 4, 11]) == [
+    assert evaluate("given.map(filterNote)", [1, 3, 4, 11]) == [
         "a window of 1: the pixel itself", "right column minus left column; grey is 0",
         *["right half minus left half; grey is 0"] * 2,
     ]  # fmt: skip
@@ -150,7 +137,7 @@ def test_five_pixels_are_the_chapters_example_and_not_the_photo():
 @needs_node
 @pytest.mark.parametrize("pools", ["floor", "ceil"])
 def test_the_way_to_fc6_is_the_librarys(pools):
-    chains = in_node("given.sides.map((side) => chain(side, given.pools))",
+    chains = evaluate("given.sides.map((side) => chain(side, given.pools))",
                      {"sides": list(range(1, 120)), "pools": pools})  # fmt: skip
     stuck = 0
     for side, got in zip(range(1, 120), chains, strict=True):
@@ -169,7 +156,7 @@ def test_the_way_to_fc6_is_the_librarys(pools):
 def test_the_sides_on_the_way_are_those_of_the_networks(variant):
     spec = networks.network(variant)
     rows = {row.name: row for row in shapes.walk(spec)}
-    got = in_node("chain(given[0], given[1])", [55, spec.layer("pool1").rounding])
+    got = evaluate("chain(given[0], given[1])", [55, spec.layer("pool1").rounding])
     assert got["sides"] == [[name, rows[name].output[1]] for name, _ in got["sides"]]
     assert got["inputs"] == rows["flatten"].output[0]
     assert got["parameters"] == rows["fc6"].parameters
@@ -207,7 +194,7 @@ def test_presets_end_where_they_should(label, side, rest, inputs):
     ],
 )  # fmt: skip
 def test_the_lab_says_what_is_left(changes, said):
-    assert said in in_node("sentences(given, stops(given))", PAPER | changes)
+    assert said in evaluate("sentences(given, stops(given))", PAPER | changes)
 
 
 @needs_node
@@ -222,7 +209,7 @@ def test_the_lab_says_what_is_left(changes, said):
     ],
 )
 def test_a_setting_without_a_map_is_refused_in_words(changes, said):
-    assert said in in_node("refusal(given)", PAPER | changes)
+    assert said in evaluate("refusal(given)", PAPER | changes)
 
 
 @needs_node
@@ -236,7 +223,7 @@ def test_a_setting_without_a_map_is_refused_in_words(changes, said):
 )  # fmt: skip
 def test_each_bad_number_in_a_box_gets_a_line_of_its_own(typed, said):
     limits = {"label": "stride", "min": 1, "max": 32}
-    line = in_node("trouble(given[0], given[1])", [typed, limits])
+    line = evaluate("trouble(given[0], given[1])", [typed, limits])
     assert (said in line) if said else line == ""
     assert not line or len(line) < 120
 
@@ -244,7 +231,7 @@ def test_each_bad_number_in_a_box_gets_a_line_of_its_own(typed, said):
 @needs_node
 def test_a_picture_too_small_for_its_slider_is_told_the_range():
     limits = {"label": "picture", "min": 3, "max": 256}
-    assert in_node("given.map((t) => trouble(t[0], t[1]))", [["2", limits], ["0", limits]]) == [
+    assert evaluate("given.map((t) => trouble(t[0], t[1]))", [["2", limits], ["0", limits]]) == [
         "2 is too small; picture goes from 3 to 256.",
         "0 is too small: there would be nothing to read; picture goes from 3 to 256.",
     ]
@@ -254,7 +241,7 @@ def test_a_picture_too_small_for_its_slider_is_told_the_range():
 def test_the_marked_window_is_described():
     described = "given.map(([s, i, j]) => reading(s, i, j))"
     padded = PAPER | {"padding": 2}
-    said = in_node(described, [[PAPER, 0, 1], [padded, 0, 54], [PAPER | {"kernel": 1}, 2, 3]])
+    said = evaluate(described, [[PAPER, 0, 1], [padded, 0, 54], [PAPER | {"kernel": 1}, 2, 3]])
     assert "row 0, column 1 of the map reads rows 0 to 10 and columns 4 to 14 of" in said[0]
     assert "rows −2 to 8 (2 of them zero) and columns 214 to 224 (1 of them zero)" in said[1]
     assert "reads row 8 and column 12 of" in said[2]
@@ -263,7 +250,7 @@ def test_the_marked_window_is_described():
 @needs_node
 def test_the_lab_says_what_comes_of_a_map():
     given = [[54, "floor"], [55, "floor"], [54, "ceil"], [3, "floor"]]
-    said = in_node("given.map(([side, pools]) => consequence(chain(side, pools)))", given)
+    said = evaluate("given.map(([side, pools]) => consequence(chain(side, pools)))", given)
     assert "5 · 5 · 256 = 6,400 numbers into 4,096: 26,218,496" in said[0]
     assert "In the paper it reads 9,216." in said[0]
     assert "37,752,832 weights and biases. As in the paper." in said[1]

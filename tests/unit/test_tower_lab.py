@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import random
-import shutil
 import subprocess
 
 import pytest
 from PIL import Image
 
 from alexnet_lib import networks, paper, shapes, tower_lab, towers, widgets
-from alexnet_lib.demos import read_script
+from javascript import in_node, needs_node
 
 SCRIPTS = ("towers.js", "tower_words.js")
 PAPER = {"widths": tower_lab.WIDTHS["paper"], "both": tower_lab.PAPER_BOTH, "towers": 2}
-needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no node: it runs the JavaScript")
 
 
-def in_node(expression: str, given: object) -> object:
+def evaluate(expression: str, given: object) -> object:
     """Evaluate a JavaScript expression over `given`, with the lab's scripts loaded."""
-    code = read_script(*SCRIPTS) + (
-        'import { readFileSync } from "node:fs";\n'
-        'const given = JSON.parse(readFileSync(0, "utf8"));\n'
-        f"console.log(JSON.stringify({expression}));\n"
-    )
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", code], input=json.dumps(given), text=True,
-        capture_output=True, timeout=60, encoding="utf-8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return in_node(expression, given, *SCRIPTS)
 
 
 def sums(rows: list[shapes.TowerRow], name: str) -> tuple[int, int]:
@@ -139,7 +126,7 @@ def test_splits_that_cannot_be_are_refused_in_words(both, number, widths, said):
 def test_javascript_equals_the_library():
     settings = random_settings(400)
     both_of = "given.map((s) => [towerRows(s), towerTotals(towerRows(s), s.batch)])"
-    theirs = in_node(both_of, settings)
+    theirs = evaluate(both_of, settings)
     for setting, (rows, totals) in zip(settings, theirs, strict=True):
         spec = tower_lab.tower_network(setting["widths"])
         expected = shapes.tower_rows(spec, setting["both"], setting["towers"])
@@ -162,7 +149,7 @@ def test_javascript_equals_the_library():
 @needs_node
 def test_javascript_has_the_networks_stages():
     rows = {row.name: row for row in shapes.walk(networks.network("paper"))}
-    layers = in_node("LAYERS", None)
+    layers = evaluate("LAYERS", None)
     assert [layer["name"] for layer in layers] == ["conv1", *tower_lab.READERS]
     for layer in layers:
         output = rows[layer["name"]].output
@@ -184,7 +171,7 @@ def test_javascript_has_the_networks_stages():
 )  # fmt: skip
 def test_the_lab_says_what_crosses(changes, said):
     setting = PAPER | {"batch": 128} | changes
-    line = in_node("sentences(given, towerTotals(towerRows(given), given.batch))", setting)
+    line = evaluate("sentences(given, towerTotals(towerRows(given), given.batch))", setting)
     assert said in line
     assert ("nobody" in line) == (setting["towers"] == 2 and "fc8" not in setting["both"])
 
@@ -197,7 +184,7 @@ def test_the_lab_says_what_crosses(changes, said):
      ("1025", "1025 is too large"), ("128", ""), (" 1 ", ""), ("1024", "")],
 )  # fmt: skip
 def test_each_bad_batch_gets_a_line_of_its_own(typed, said):
-    line = in_node("batchTrouble(given, { min: 1, max: 1024 })", typed)
+    line = evaluate("batchTrouble(given, { min: 1, max: 1024 })", typed)
     assert (said in line) if said else line == ""
     assert not line or len(line) < 120
 

@@ -1,0 +1,31 @@
+"""What a reader does with a JavaScript lab: find it in its chapter, press, type."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator
+
+from lab_driver import NotebookPage
+from patience import run_patiently
+
+__all__ = ["preset", "put", "run_to_lab"]
+
+
+def run_to_lab(page: NotebookPage, name: str, seconds: float = 600) -> Locator:
+    """Run a chapter and return the lab called `name` in it."""
+    assert run_patiently(page, seconds) == []
+    lab = page.page.locator(f'.alexnet-lab[aria-label="{name}"]')
+    lab.scroll_into_view_if_needed()
+    return lab
+
+
+def put(lab: Locator, box: str, text: str) -> Locator:
+    """Type into a slider's box and press Enter; returns the box."""
+    field = lab.get_by_label(f"{box}, exact value")
+    field.fill(text)
+    field.press("Enter")
+    return field
+
+
+def preset(lab: Locator, label: str) -> None:
+    """Press a preset's button."""
+    lab.get_by_role("button", name=label, exact=True).click()
