@@ -25,6 +25,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as processes
 
+from . import orphans
 from .ranks import LOST
 
 __all__ = ["RankError", "launch"]
@@ -84,7 +85,7 @@ def _run_rank(
     """What each process does: meet the others, call the function, leave its result or error."""
     if hasattr(signal, "SIGUSR1"):
         faulthandler.register(signal.SIGUSR1, open(_file(folder, rank, "doing"), "w"))
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": str(rank)}
+    orphans.end_with_parent()
     torch.set_num_threads(threads)
     try:
         dist.init_process_group(

@@ -19,9 +19,11 @@ __all__ = [
     "CONVENTIONS",
     "EPOCHS_2012",
     "ERRORS_2012",
+    "IMAGENET_IMAGES",
     "LayerSpec",
     "LrnConvention",
     "NetworkSpec",
+    "PUBLISHED_RATES",
     "RECIPES",
     "Recipe",
     "TRANSFERS",
@@ -278,3 +280,11 @@ TRANSFERS: tuple[tuple[str, str, bool], ...] = (
     ("fc6", "fc7", True),
     ("fc7", "fc8", False),  # only GPU 1's half travels, to GPU 0, which holds fc8 [S]
 )
+
+IMAGENET_IMAGES = 1_281_167  # training pictures of ILSVRC 2012
+
+#: Published training rates of one GPU, images/s, and their source. None was measured here.
+PUBLISHED_RATES: dict[str, tuple[int, str]] = {
+    "P100": (2_890, "TensorFlow benchmarks 2017, AlexNet on real data, one P100"),
+    "V100": (5_148, "TensorFlow, AlexNet, one V100"),
+}

@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import networks, shapes
-from .paper import EPOCHS_2012
+from .paper import EPOCHS_2012, IMAGENET_IMAGES
 
-__all__ = ["BYTES_AN_IMAGE", "IMAGENET_IMAGES", "PUBLISHED", "Plan", "Site", "plan", "table"]
+__all__ = ["BYTES_AN_IMAGE", "Plan", "Site", "plan", "table"]
 
-IMAGENET_IMAGES = 1_281_167  # training pictures of ILSVRC 2012
 #: Bytes of a packed picture at 256 px: raw is exact, JPEG about what quality 90 gives.
 BYTES_AN_IMAGE = {"raw": 3 * 256 * 256, "jpeg": 17_000}
-#: Published training rates of one GPU, images/s, and their source. Not measured here.
-PUBLISHED = {
-    "P100": (2_890, "TensorFlow benchmarks 2017, AlexNet on real data, one P100"),
-    "V100": (5_148, "TensorFlow, AlexNet, one V100"),
-}
 
 
 @dataclass(frozen=True)

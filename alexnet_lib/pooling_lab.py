@@ -80,7 +80,7 @@ class PoolingLab(Lab):
     an unknown kind.
     """
 
-    _esm = read_script("toolkit.js", "pooling.js", "map_panel.js", "typed.js", "pooling_lab.js")
+    _esm = read_script("toolkit.js", "pooling.js", "map_panel.js", "pooling_lab.js")
     _css = palette.css_variables() + read_script("demo.css", "lab.css", "pooling.css")
     maps = traitlets.List(traitlets.Dict()).tag(sync=True)
     shown = traitlets.Int(0).tag(sync=True)

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,6 +21,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from . import orphans
 
 __all__ = [
     "EveryRankError", "Ranks", "check_versions", "connection_errors", "everyone", "is_first",
@@ -103,7 +104,7 @@ def join(device: torch.device, seconds: float = SECONDS_TO_WAIT) -> Iterator[Ran
         raise EveryRankError(
             f"several processes can't share the device {device.type!r}; use --device cpu or cuda."
         )
-    _end_with_parent()
+    orphans.end_with_parent()
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     wait = timedelta(seconds=seconds)
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -149,18 +150,6 @@ def _meeting_place(rank: int, wait: timedelta) -> dist.Store:
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, so that no rank is left behind."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def check_versions() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import experiments, planning, records, slider_times
-from .planning import IMAGENET_IMAGES
+from .paper import IMAGENET_IMAGES, PUBLISHED_RATES
 
 __all__ = ["BEGIN", "END", "scaling", "table", "write"]
 
@@ -148,7 +148,7 @@ def scaling() -> str:
         f"{jpeg:,.0f} pictures a second from JPEG shards; from raw ones "
         f"{read['times']['raw shards']['images_per_second'] / read['cores']:,.0f}.",
     ]
-    for name, (rate, source) in planning.PUBLISHED.items():
+    for name, (rate, source) in PUBLISHED_RATES.items():
         site = planning.Site(rate=rate, decode=round(jpeg))
         parts.append(f"**{name}**: {rate:,} images/s a GPU ({source}).\n\n{planning.table(site)}")
     return "\n\n".join(parts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import ceil, floor
 
 __all__ = [
-    "Row", "Totals", "TowerRow", "clipped_pixels", "output_size", "totals",
+    "Row", "Totals", "TowerRow", "clipped_pixels", "output_size", "reads_both", "totals",
     "tower_activation_bytes", "tower_macs", "tower_parameters", "tower_rows", "transfer_bytes",
     "walk",
 ]
@@ -199,22 +199,26 @@ def totals(spec, input_size: int | None = None) -> Totals:
     )
 
 
+def reads_both(spec) -> list[str]:
+    """Return the stages that read both towers, in order: conv3, fc6, fc7, fc8 in the paper.
+
+    They are the conv and fc layers after the first that aren't in groups.
+    """
+    weighted = [layer for layer in spec.layers if layer.kind in WEIGHTED]
+    return [layer.name for layer in weighted[1:] if layer.groups == 1]
+
+
 def tower_parameters(spec) -> tuple[int, int]:
     """Return the parameters on GPU 0 and GPU 1 when the network is split over two.
 
     Every layer is halved but the last, which lies entirely on GPU 0 [S layers-145.cfg].
     """
-    return _halved([row.parameters for row in walk(spec) if row.kind in WEIGHTED])
+    return _both_towers(spec, "parameters")
 
 
 def tower_macs(spec) -> tuple[int, int]:
     """Return the MACs of one image on GPU 0 and GPU 1, split as in `tower_parameters`."""
-    return _halved([row.macs for row in walk(spec) if row.kind in WEIGHTED])
-
-
-def _halved(costs: list[int]) -> tuple[int, int]:
-    half = sum(cost // 2 for cost in costs[:-1])
-    return half + costs[-1], half
+    return _both_towers(spec, "macs")
 
 
 def tower_activation_bytes(spec) -> tuple[int, int]:
@@ -223,10 +227,12 @@ def tower_activation_bytes(spec) -> tuple[int, int]:
     Counted are the input, which both hold, and the outputs of convolutions, fully connected
     layers, LRN and pooling; the last layer's lie on GPU 0.
     """
-    total, last = totals(spec), walk(spec)[-1].bytes
-    inputs = total.bytes_with_input - total.bytes_with_norm_and_pool
-    half = (total.bytes_with_norm_and_pool - last) // 2 + inputs
-    return half + last, half
+    return _both_towers(spec, "bytes")
+
+
+def _both_towers(spec, cost: str) -> tuple[int, int]:
+    pairs = [getattr(row, cost) for row in tower_rows(spec, reads_both(spec))]
+    return sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
 
 
 def transfer_bytes(spec, transfers) -> dict[tuple[str, str], int]:

@@ -8,19 +8,18 @@ import io
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from . import image_folders, packing, shards, storage
+from . import image_folders, orphans, packing, shards, storage
 
 __all__ = ["Task", "encoded", "noted", "run", "write_shard"]
 
@@ -140,7 +139,7 @@ def _receive(pipe: connection.Connection, process: BaseProcess, task: Task) -> t
 def _work(pipe: connection.Connection) -> None:
     """Write the shard of every task that comes, until nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gave the tasks
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    orphans.end_with_parent()
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
             task = pipe.recv()
@@ -154,12 +153,6 @@ def _work(pipe: connection.Connection) -> None:
                 pipe.send(("whole", (task.number, sentences)))
             except Exception as error:
                 pipe.send(("failed", error))
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, even if a read hangs."""
-    connection.wait([parent_process().sentinel])
-    os._exit(1)
 
 
 def write_shard(task: Task, report: Callable[[int], None]) -> dict:

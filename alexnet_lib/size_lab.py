@@ -75,7 +75,7 @@ class SizeLab(Lab):
     Raises ValueError as `shapes.output_size` does, and for an unknown photo.
     """
 
-    _esm = read_script("toolkit.js", "sizes.js", "size_words.js", "size_lab.js")
+    _esm = read_script("toolkit.js", "sizes.js", "typed.js", "size_words.js", "size_lab.js")
     _css = Lab._css + read_script("size_lab.css")
     input_size = traitlets.Int(224).tag(sync=True)
     kernel = traitlets.Int(11).tag(sync=True)

@@ -124,7 +124,7 @@ class TowerLab(Lab):
     or 1 with all on GPU 0. Raises ValueError as `shapes.tower_rows` does, and for other batches.
     """
 
-    _esm = read_script("toolkit.js", "towers.js", "tower_words.js", "tower_lab.js")
+    _esm = read_script("toolkit.js", "towers.js", "typed.js", "tower_words.js", "tower_lab.js")
     _css = Lab._css + read_script("tower_lab.css")
     widths = traitlets.List(traitlets.Int()).tag(sync=True)
     both = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -19,7 +19,7 @@ from .exchange import Exchange, Link, begin, end
 from .models import MaskDropout, blueprint, stage_module, stage_paths, starting_values
 from .paper import LayerSpec, NetworkSpec
 
-__all__ = ["TowerNet", "check_spec", "merge", "parameter_tensors", "pieces", "reads_both", "split"]
+__all__ = ["TowerNet", "check_spec", "merge", "parameter_tensors", "pieces", "split"]
 
 Piece = tuple[str, str, tuple[slice, ...]]  # name in the whole network, in the tower, which part
 
@@ -46,12 +46,6 @@ def check_spec(spec: NetworkSpec) -> None:
             )
     if spec.layers[-1].kind != "fc":
         raise ValueError(f"the network {spec.name!r} doesn't end in a layer 'fc'. {advice}")
-
-
-def reads_both(spec: NetworkSpec) -> list[str]:
-    """Return the stages that read both towers, in order: conv3, fc6, fc7, fc8 in the paper."""
-    weighted = [layer for layer in spec.layers if layer.kind in shapes.WEIGHTED]
-    return [layer.name for layer in weighted[1:] if layer.groups == 1]
 
 
 class _ReadsBoth(nn.Module):
@@ -100,19 +94,14 @@ class TowerNet(nn.Module):
         self.spec, self.tower, self.link = spec, tower, link
         self.stages = stage_paths(spec)
         parts = {"features": OrderedDict(), "classifier": OrderedDict()}
-        both, before = set(reads_both(spec)), (spec.input_channels,)
+        both, inputs = set(shapes.reads_both(spec)), spec.input_channels  # each reads the image
         for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
             part, _, key = self.stages[layer.name].rpartition(".")
-            inputs = before[0] // (2 if layer.name != self._first else 1)
             if part:
                 parts[part][key] = self._module(layer, inputs, layer.name in both)
-            before = row.output
+            inputs = row.output[0] // 2
         self.features = nn.Sequential(parts["features"])
         self.classifier = nn.Sequential(parts["classifier"])
-
-    @property
-    def _first(self) -> str:
-        return next(layer.name for layer in self.spec.layers if layer.kind in shapes.WEIGHTED)
 
     def _module(self, layer: LayerSpec, inputs: int, both: bool) -> nn.Module:
         """Build this tower's part of one stage, which gets `inputs` channels or units."""
@@ -163,7 +152,7 @@ def pieces(spec: NetworkSpec, tower: int) -> Iterator[Piece]:
 
     Each item: the name in the whole network, the name in TowerNet, and the slices that cut it.
     """
-    paths, both = stage_paths(spec), set(reads_both(spec))
+    paths, both = stage_paths(spec), set(shapes.reads_both(spec))
     before = (spec.input_channels,)
     for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
         if layer.kind not in shapes.WEIGHTED:

@@ -2,8 +2,7 @@
 
 import { amber, grey, mapPanel, short, tinted } from "./map_panel.js";
 import { change, moved, places, pool, refusal, sizeProblem } from "./pooling.js";
-import { choice, followWidth, frame, make, number, presets, say, share, slider, summary, tick } from "./toolkit.js";
-import { complaint, explain } from "./typed.js";
+import { choice, complaint, followWidth, frame, make, number, presets, say, share, slider, summary, tick, typedNumber } from "./toolkit.js";
 
 const RINGS_UP_TO = 20; // pixels a side; on larger maps a winner's whole pixel is tinted
 const STATE = ["maps", "shown", "kernel", "stride", "kind", "shift", "window", "winners"];
@@ -130,13 +129,19 @@ function render({ model, el }) {
   const turn = (name) => (value) => {
     if (!problems[name](value)) state.set({ [name]: value });
   };
+  const dial = (name, label, role, min, max) => slider({
+    label, role, min, max, complain: wrong.update, changed: turn(name),
+    refuse: (text) => {
+      const why = problems[name](typedNumber(text));
+      return why && `${why} Nothing was changed.`;
+    },
+  });
   const dials = {
-    kernel: slider({ label: "z", role: "window", min: 1, max: 5, whole: true, changed: turn("kernel") }),
-    stride: slider({ label: "s", role: "stride", min: 1, max: 5, whole: true, changed: turn("stride") }),
-    shift: slider({ label: "shift", role: "to the right", min: 0, max: 4, whole: true, changed: turn("shift") }),
-    window: slider({ label: "window", role: "which one", min: 1, max: 1, whole: true, changed: turn("window") }),
+    kernel: dial("kernel", "z", "window", 1, 5),
+    stride: dial("stride", "s", "stride", 1, 5),
+    shift: dial("shift", "shift", "to the right", 0, 4),
+    window: dial("window", "window", "which one", 1, 1),
   };
-  for (const [name, dial] of Object.entries(dials)) explain(dial, problems[name], wrong);
   const which = choice({
     label: "map",
     options: model.get("maps").map(({ name }, index) => [index, name]),

@@ -2,7 +2,7 @@
 
 import { consequence, filterNote, reading, sentences, trouble } from "./size_words.js";
 import { chain, edgeMap, edgeSums, refusal, stops } from "./sizes.js";
-import { KEEPS_KEYS, choice, draw, followWidth, frame, make, presets, say, set, share, slider, summary, tick } from "./toolkit.js";
+import { KEEPS_KEYS, choice, complaint, draw, followWidth, frame, make, presets, say, set, share, slider, summary, tick } from "./toolkit.js";
 
 const STATE = ["input_size", "kernel", "stride", "padding", "rounding", "pools", "row", "column"];
 const LIMITS = {
@@ -112,7 +112,7 @@ function render({ model, el }) {
   const words = summary();
   const path = make("ol", { class: "alexnet-chain", "aria-label": "the sides of the maps from conv1 to pool5" });
   const result = make("p", { class: "alexnet-arithmetic", role: "status" });
-  const complaint = make("p", { class: "alexnet-complaint", role: "alert" });
+  const wrong = complaint();
   const dials = Object.fromEntries(Object.entries(LIMITS).map(([name, limits]) => [name, dial(name, limits)]));
   const rounding = choice({
     label: "rounding", options: [["floor", "down (floor)"], ["ceil", "up (ceil)"]], changed: (value) => turn({ rounding: value }),
@@ -120,27 +120,18 @@ function render({ model, el }) {
   const pools = tick({ label: "the pools after it round up", changed: (on) => turn({ pools: on ? "ceil" : "floor" }) });
   const controls = make("div", { class: "alexnet-dials" }, ...Object.values(dials).map((d) => d.element), rounding.element, pools.element);
   frame(el, "output-size lab", presets(model.get("presets"), turn),
-    panels, words.element, controls, complaint, path, result);
+    panels, words.element, controls, wrong.element, path, result);
 
   function turn(values) {
-    say(complaint, "");
+    wrong.update("");
     state.set(values);
   }
 
   function dial(name, limits) {
-    const made = slider({
-      ...limits, whole: true,
-      changed: (value) => value <= limits.max && turn({ [name]: value }),
+    return slider({
+      ...limits, refuse: (text) => trouble(text, limits), complain: wrong.update,
+      changed: (value) => turn({ [name]: value }),
     });
-    const box = made.element.querySelector("input[type=text]");
-    const judge = () => {
-      const why = trouble(box.value, limits);
-      say(complaint, why);
-      box.toggleAttribute("aria-invalid", why !== "");
-    };
-    box.addEventListener("change", judge);
-    box.addEventListener("keydown", (event) => event.key === "Enter" && judge());
-    return made;
   }
 
   function setting() {

@@ -1,12 +1,10 @@
 // What the output-size lab says in words; sizes.js has the numbers.
 
 import { HIDDEN, LAST_CHANNELS, span } from "./sizes.js";
+import { thousands, typedNumber } from "./toolkit.js";
+import { wholeTrouble } from "./typed.js";
 
 export const PAPERS_INPUTS = 9216; // numbers that fc6 reads in the paper: 6 * 6 * 256
-
-export function thousands(value) {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
-}
 
 function plural(count, word) {
   return `${count} ${word}${count === 1 ? "" : "s"}`;
@@ -79,18 +77,7 @@ export function consequence({ sides, stuck, inputs, parameters }) {
 
 // Why the text typed into a slider's box can't be taken, or "".
 export function trouble(text, { label, min, max }) {
-  const typed = text.trim();
-  const shown = typed.length > 20 ? `${typed.slice(0, 20)}…` : typed;
-  const value = Number(typed.replace(",", ".").replace("−", "-"));
-  const limits = `${label} goes from ${min} to ${max}`;
-  if (typed === "") return `The box is empty. Type a whole number; ${limits}.`;
-  if (!Number.isFinite(value)) return `“${shown}” is not a number. Type digits only; ${limits}.`;
-  if (value < 0) return `${shown} is negative. It counts pixels; ${limits}.`;
-  if (!Number.isInteger(value)) return `${shown} is not a whole number. There are no parts of pixels here; ${limits}.`;
-  if (value === 0 && min > 0) {
-    return label === "stride" ? "With a stride of 0 the window would never move on. Take 1 or more."
-      : `${shown} is too small: there would be nothing to read; ${limits}.`;
-  }
-  if (value < min) return `${shown} is too small; ${limits}.`;
-  return value > max ? `${shown} is too large; ${limits}.` : "";
+  if (label === "stride" && typedNumber(text) === 0) return "With a stride of 0 the window would never move on. Take 1 or more.";
+  const small = typedNumber(text) === 0 ? ": there would be nothing to read" : "";
+  return wholeTrouble(text, { min, max, rule: `${label} goes from ${min} to ${max}`, counts: "pixels", small });
 }

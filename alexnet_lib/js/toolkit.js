@@ -53,6 +53,23 @@ export function number(value) {
   return `${Number(digits)}e${Number(exponent)}`;
 }
 
+// 60,965,224.
+export function thousands(value) {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+// The number that was typed; NaN for anything else.
+export function typedNumber(text) {
+  const plain = text.trim().replace(",", ".").replace("−", "-");
+  return plain === "" ? NaN : Number(plain);
+}
+
+// A line that is there only while something that was typed isn't taken.
+export function complaint() {
+  const element = make("p", { class: "alexnet-complaint", role: "alert" });
+  return { element, update: (text) => say(element, text) };
+}
+
 // The state that a lab shares with Python. Changes are drawn once a frame, and sent a moment after
 // the last one, so that dragging never waits for a kernel, or needs one.
 export function share(model, names, redraw) {
@@ -89,8 +106,9 @@ export function share(model, names, redraw) {
 export const KEEPS_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 // A labelled range with a box for the exact number. role: what it's for, in small letters. scale "log": steps of a tenth of a decade.
-// Returns { element, update({ value, label, min, max, step }) }; changed(value) is called.
-export function slider({ label, role = "", min, max, step = 1, scale = "linear", whole = false, changed }) {
+// refuse(text): why what was typed isn't taken, "" if it is; by default anything that isn't a number from 0 on.
+// complain(why): hears that each time. Returns { element, update({ value, label, min, max, step }) }; changed(value) is called.
+export function slider({ label, role = "", min, max, step = 1, scale = "linear", whole = false, refuse, complain = () => {}, changed }) {
   const title = make("strong");
   const name = make("span", { class: "alexnet-name" }, title, " ", make("small", {}, role));
   const range = make("input", { type: "range", ...KEEPS_KEYS });
@@ -102,14 +120,22 @@ export function slider({ label, role = "", min, max, step = 1, scale = "linear",
   let limits = { min, max, step };
   let current = min;
 
-  function accept(text) {
-    const value = Number(text.trim().replace(",", ".").replace("−", "-"));
-    const bad = text.trim() === "" || !Number.isFinite(value) || value < 0
-      || (whole && (!Number.isInteger(value) || value < limits.min));
-    box.toggleAttribute("aria-invalid", bad);
-    if (!bad) changed(value);
+  function plain(text) {
+    const value = typedNumber(text);
+    const taken = value >= 0 && value < Infinity && (!whole || (Number.isInteger(value) && value >= limits.min));
+    return taken ? "" : "not a number for this";
   }
-  range.addEventListener("input", () => changed(fromRange(Number(range.value))));
+
+  function accept(text) {
+    const why = (refuse ?? plain)(text);
+    box.toggleAttribute("aria-invalid", why !== "");
+    complain(why);
+    if (!why) changed(typedNumber(text));
+  }
+  range.addEventListener("input", () => {
+    complain("");
+    changed(fromRange(Number(range.value)));
+  });
   box.addEventListener("change", () => accept(box.value));
   box.addEventListener("keydown", (event) => event.key === "Enter" && accept(box.value));
   box.addEventListener("blur", () => {

@@ -1,8 +1,8 @@
 // The two-tower lab: the network as two columns, a switch before each layer, and what follows.
 
 import { LAYERS, towerRows, towerTotals } from "./towers.js";
-import { amount, batchTrouble, memory, sentences, switchLabel, thousands } from "./tower_words.js";
-import { KEEPS_KEYS, draw, followWidth, frame, make, presets, say, set, share, slider, summary } from "./toolkit.js";
+import { amount, batchTrouble, memory, sentences, switchLabel } from "./tower_words.js";
+import { KEEPS_KEYS, complaint, draw, followWidth, frame, make, presets, say, set, share, slider, summary, thousands } from "./toolkit.js";
 
 const STATE = ["widths", "both", "towers", "batch", "note"];
 const BATCH = { min: 1, max: 1024 };
@@ -118,21 +118,16 @@ function render({ model, el }) {
   const note = make("p", { class: "alexnet-note", role: "status" });
   const bars = memoryBars();
   const counts = table();
-  const complaint = make("p", { class: "alexnet-complaint", role: "alert" });
-  const batch = slider({ label: "batch", role: "pictures a step", ...BATCH, whole: true, changed: (value) => value <= BATCH.max && turn({ batch: value }) });
-  const box = batch.element.querySelector("input[type=text]");
-  const judge = () => {
-    const why = batchTrouble(box.value, BATCH);
-    say(complaint, why);
-    box.toggleAttribute("aria-invalid", why !== "");
-  };
-  box.addEventListener("change", judge);
-  box.addEventListener("keydown", (event) => event.key === "Enter" && judge());
+  const wrong = complaint();
+  const batch = slider({
+    label: "batch", role: "pictures a step", ...BATCH, refuse: (text) => batchTrouble(text, BATCH), complain: wrong.update,
+    changed: (value) => turn({ batch: value }),
+  });
   frame(el, "two-tower lab", presets(model.get("presets"), turn), network, note, words.element,
-    make("div", { class: "alexnet-dials" }, batch.element), complaint, bars.element, counts.element);
+    make("div", { class: "alexnet-dials" }, batch.element), wrong.element, bars.element, counts.element);
 
   function turn(values) {
-    say(complaint, "");
+    wrong.update("");
     state.set(values);
   }
 

@@ -1,8 +1,7 @@
 // What the two-tower lab says in words; towers.js has the numbers.
 
-export function thousands(value) {
-  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
-}
+import { thousands } from "./toolkit.js";
+import { wholeTrouble } from "./typed.js";
 
 // Bytes in the unit that suits them, of thousands: 234,496 B, 30.0 MB, 1.46 GB.
 export function amount(bytes) {
@@ -35,13 +34,7 @@ export function switchLabel({ name, readsBoth, received }) {
 
 // Why the text typed into the batch's box can't be taken, or "".
 export function batchTrouble(text, { min, max }) {
-  const typed = text.trim();
-  const value = Number(typed.replace(",", ".").replace("−", "-"));
-  const limits = `a batch goes from ${min} to ${max} here`;
-  if (typed === "") return `The box is empty. Type a whole number; ${limits}.`;
-  if (!Number.isFinite(value)) return `“${typed.slice(0, 20)}” is not a number. Type digits only; ${limits}.`;
-  if (value < 0) return `${typed} is negative. It counts pictures; ${limits}.`;
-  if (!Number.isInteger(value)) return `${typed} is not a whole number. There are no parts of pictures; ${limits}.`;
-  if (value < min) return `${typed} is too small: a step needs a picture; ${limits}.`;
-  return value > max ? `${typed} is too large; ${limits}.` : "";
+  return wholeTrouble(text, {
+    min, max, rule: `a batch goes from ${min} to ${max} here`, counts: "pictures", small: ": a step needs a picture",
+  });
 }

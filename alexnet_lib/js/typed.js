@@ -1,35 +1,16 @@
-// Says in words why a number typed into a slider's box isn't taken.
+// Says in words why what was typed isn't a whole number that can be taken.
 
-import { make, say } from "./toolkit.js";
+import { typedNumber } from "./toolkit.js";
 
-// A line that is there only while something is wrong.
-export function complaint() {
-  const element = make("p", { class: "alexnet-sentence alexnet-error", role: "alert" });
-  element.hidden = true;
-  return {
-    element,
-    update(text) {
-      say(element, text);
-      element.hidden = !text;
-    },
-  };
-}
-
-// The number that was typed; NaN for anything else.
-export function typedNumber(text) {
-  const plain = text.trim().replace(",", ".").replace("−", "-");
-  return plain === "" ? NaN : Number(plain);
-}
-
-// Watch a slider's box. problem(value) says what is wrong with a number, "" if nothing is.
-export function explain(dial, problem, line) {
-  const box = dial.element.querySelector("input[type=text]");
-  const look = () => {
-    const said = problem(typedNumber(box.value));
-    line.update(said && `${said} Nothing was changed.`);
-    box.toggleAttribute("aria-invalid", Boolean(said));
-  };
-  box.addEventListener("change", look);
-  box.addEventListener("keydown", (event) => event.key === "Enter" && look());
-  dial.element.querySelector("input[type=range]").addEventListener("input", () => line.update(""));
+// "" if it can. rule: from where to where it goes; counts: what it counts; small: why there is a least.
+export function wholeTrouble(text, { min, max, rule, counts, small = "" }) {
+  const typed = text.trim();
+  const shown = typed.length > 20 ? `${typed.slice(0, 20)}…` : typed;
+  const value = typedNumber(text);
+  if (typed === "") return `The box is empty. Type a whole number; ${rule}.`;
+  if (!Number.isFinite(value)) return `“${shown}” is not a number. Type digits only; ${rule}.`;
+  if (value < 0) return `${shown} is negative. It counts ${counts}; ${rule}.`;
+  if (!Number.isInteger(value)) return `${shown} is not a whole number. There are no parts of ${counts} here; ${rule}.`;
+  if (value < min) return `${shown} is too small${small}; ${rule}.`;
+  return value > max ? `${shown} is too large; ${rule}.` : "";
 }

@@ -15,7 +15,9 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 
 # From the ground up. A new module goes on the lowest floor that is above all it imports.
 FLOORS = [
-    {"environment", "ledger", "palette", "paper", "shapes", "storage"},  # standard library only
+    {
+        "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
+    },  # standard library only
     {
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",

@@ -14,7 +14,7 @@ from PIL import Image
 from alexnet_lib import pooling, pooling_lab, widgets
 from javascript import in_node, needs_node
 
-SCRIPTS = ("toolkit.js", "pooling.js", "map_panel.js", "typed.js", "pooling_lab.js")
+SCRIPTS = ("toolkit.js", "pooling.js", "map_panel.js", "pooling_lab.js")
 DIGITS = {"height": 9, "width": 9, "values": pooling_lab.SMALL_MAP.ravel().tolist()}
 
 

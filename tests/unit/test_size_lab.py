@@ -15,7 +15,7 @@ from PIL import Image
 from alexnet_lib import networks, ops, shapes, size_lab, widgets
 from javascript import in_node, needs_node
 
-SCRIPTS = ("sizes.js", "size_words.js")
+SCRIPTS = ("toolkit.js", "sizes.js", "typed.js", "size_words.js")
 PAPER = {"size": 224, "kernel": 11, "stride": 4, "padding": 0, "rounding": "floor"}
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from alexnet_lib import networks, paper, shapes, tower_lab, towers, widgets
 from javascript import in_node, needs_node
 
-SCRIPTS = ("towers.js", "tower_words.js")
+SCRIPTS = ("toolkit.js", "towers.js", "typed.js", "tower_words.js")
 PAPER = {"widths": tower_lab.WIDTHS["paper"], "both": tower_lab.PAPER_BOTH, "towers": 2}
 
 
@@ -73,7 +73,7 @@ def test_presets_cost_what_the_networks_do(label, variant):
 def test_a_tower_really_holds_what_is_counted():
     for variant in ("paper", "source2012"):
         spec = networks.network(variant, num_classes=10)
-        rows = shapes.tower_rows(spec, towers.reads_both(spec))
+        rows = shapes.tower_rows(spec, shapes.reads_both(spec))
         held = [0, 0]
         empty = towers.parameter_tensors(spec)
         for tower in (0, 1):

@@ -26,7 +26,7 @@ def test_each_tower_holds_the_parameters_that_the_paper_s_gpus_held(variant):
 
 
 def test_the_layers_that_read_both_towers():
-    assert towers.reads_both(SPEC) == ["conv3", "fc6", "fc7", "fc8"]
+    assert shapes.reads_both(SPEC) == ["conv3", "fc6", "fc7", "fc8"]
 
 
 def test_split_and_merge_are_opposites():
