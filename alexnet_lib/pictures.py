@@ -135,10 +135,11 @@ def filters(
 def _frame_tower(ax: Axes, tower: str, top: float, width: float, height: float, gap: int) -> None:
     colour, margin = COLOURS[tower], 1.5 * gap
     size = (width + 2 * margin, height + 2 * margin)
-    ax.add_patch(Rectangle((-margin, top - margin), *size, fill=False, edgecolor=colour, lw=2))
+    place = (-margin, top - margin)  # around the filters, which may change: drawn once, below them
+    ax.add_patch(Rectangle(place, *size, fill=False, edgecolor=colour, lw=2, zorder=-1))
     ax.text(
         -margin, top - 2.2 * margin, f"tower {tower[-1]}", color=colour, weight="bold",
-        fontsize=FONT_SIZE["note"], va="bottom", ha="left",
+        fontsize=FONT_SIZE["note"], va="bottom", ha="left", zorder=-1,
     )
 
 
@@ -206,14 +207,15 @@ def _start_block(ax: Axes, shape: tuple[int, int, int], position: tuple[int, int
     ax.text(-1.2, middle[1], "the same\nposition", va="center", **aside)
     ax.text(-1.2, -0.16, "channel", va="top", **aside)
     small = {"fontsize": FONT_SIZE["tick"], "ha": "center", "va": "top"}
-    numbers = [ax.text(i + DEPTH / 3, -0.16, str(i), **small) for i in range(C)]
+    for i in range(C):
+        ax.text(i + DEPTH / 3, -0.16, str(i), zorder=0, **small)  # below what moves: drawn once
     bracket, = ax.plot([], [], color=COLOURS["highlight"], lw=2, solid_capstyle="butt")
     note = ax.text(0, -0.82, "", color=COLOURS["text"], **small)
     ax.set_xlim(-2.4, C + 1.2)
     ax.set_ylim(-1.2, SHEET_HEIGHT + SLANT + 0.1)
     bare(ax)
     return {"shape": (shape, position), "tiles": tiles, "frames": frames, "marks": marks,
-            "outside": outside, "numbers": numbers, "bracket": bracket, "note": note}
+            "outside": outside, "bracket": bracket, "note": note}
 
 
 def window_over_channels(
@@ -253,9 +255,6 @@ def window_over_channels(
     block["marks"].set_linewidth([2.4 if i == channel else 0.8 for i in range(C)])
     beyond = [i for i in range(channel - behind, channel + ahead + 1) if not 0 <= i < C]
     block["outside"].set_verts([_cells(i, 1, 1)[0] for i in beyond if -2 < i < C + 1])
-    for i, label in enumerate(block["numbers"]):
-        label.set_color(COLOURS["text" if inside[i] else "muted"])
-        label.set_weight("bold" if i == channel else "normal")
     ends = np.array([first - 0.08, first - 0.08, last + DEPTH - 0.08, last + DEPTH - 0.08])
     block["bracket"].set_data(ends, [-0.58, -0.68, -0.68, -0.58])
     block["note"].set_text(_window_sentence(channel, first, last, len(beyond)))

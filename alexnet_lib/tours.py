@@ -93,7 +93,7 @@ def channel_window() -> Demo:
 
     def compute(channel: int, size: int, convention: str) -> dict[str, Any]:
         behind, ahead = ops.window(convention, size)
-        return {"channel": channel, "behind": behind, "ahead": ahead}
+        return {"channel": channel, "size": size, "behind": behind, "ahead": ahead}
 
     def draw(figure: Figure, data: dict[str, int]) -> str:
         ax = figure.axes[0] if figure.axes else figure.subplots()
@@ -103,8 +103,9 @@ def channel_window() -> Demo:
         cut = (last - first + 1) - len(inside)
         end = f", {cut} fewer than in the middle of the block" if cut else ""
         return (
-            f"At this spot channel {data['channel']} is divided by what {len(inside)} "
-            f"channel{'s' * (len(inside) != 1)} say: {inside[0]} to {inside[-1]}{end}."
+            f"With size {data['size']} channel {data['channel']} is divided, at this spot, by "
+            f"what {len(inside)} channel{'s' * (len(inside) != 1)} say: "
+            f"{inside[0]} to {inside[-1]}{end}."
         )
 
     controls = {
