@@ -62,6 +62,11 @@ class Exercise:
     forbidden: tuple[str, ...] = ()
     seconds: float = 5.0
 
+    @property
+    def stars(self) -> str:
+        """The difficulty as three stars, filled or empty."""
+        return "★" * self.difficulty + "☆" * (3 - self.difficulty)
+
     def inputs(self) -> list[tuple]:
         """Return the arguments of every call, the same at every time of asking."""
         return list(self.cases(np.random.default_rng(zlib.crc32(self.name.encode()))))
