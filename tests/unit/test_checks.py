@@ -240,9 +240,8 @@ def test_progress_grows_and_the_first_time_counts(own_folder, verdict):
     assert set(passed) == {"output_size", "top_k_error"}
     assert passed["output_size"]["chapter"] == "00"
     assert "✓ output_size ★☆☆" in repr(checks.progress())
-    (own_folder / "progress.json").write_text(
-        (own_folder / "progress.json").read_text().replace(passed["output_size"]["on"], "2020-01-02")
-    )
+    file = own_folder / "progress.json"
+    file.write_text(file.read_text().replace(passed["output_size"]["on"], "2020-01-02"))
     verdict("output_size", checks.solution_function("output_size"))
     verdict("output_size", lambda n, k, s, p: 0)  # a later failure takes nothing back
     assert learner.read()["passed"]["output_size"]["on"] == "2020-01-02"
