@@ -1,9 +1,9 @@
 """Link the glossary's terms from the chapters, in place: `python chapters/link_terms.py [--check]`.
 
 A term of docs/glossary.md gets a link at its first use in the course, and at its first use in the
-chapter that explains it. Only prose is touched: no code, formula, heading, table or link, not a
-chapter's first cell, and a folded answer only where the chapter has the term nowhere else.
-Links that were there are made anew, so running it twice changes nothing. The glossary learns in
+chapter that explains it. Only prose is touched: no code (unless the term's words name it),
+formula, heading, table or link, not a chapter's first cell, and a folded answer only where the
+chapter has the term nowhere else. Links that were there are made anew, so running it twice changes nothing. The glossary learns in
 which chapters its terms are, and the map of the course in chapter 00 which chapters there are.
 Run it whenever chapters or terms were added.
 """
@@ -46,7 +46,7 @@ MAP_ROW = re.compile(r"^\| \[?(\d\d) ([^\]|]+?)(?:\]\([^)]*\))? \| (.*) \|$", re
 class Term:
     """A term of the glossary. anchor: of its entry. name: as the entry is headed. explained, first:
     the chapter that explains it, and the first one in which its words mean this, two digits each.
-    words: what stands for it in the text.
+    words: what stands for it in the text; code in its marks, `logits`.
     """
 
     anchor: str
@@ -114,7 +114,9 @@ def _first_use(term: Term, cells: list[str]) -> tuple[int, re.Match] | None:
     """Return the cell in which a term is used first, and where in it; open prose goes first."""
     for protected in (OPEN, FOLDED):
         for number, cell in enumerate(cells):
-            prose = protected.sub(lambda match: "\0" * len(match[0]), cell)
+            prose = protected.sub(
+                lambda match: match[0] if match[0] in term.words else "\0" * len(match[0]), cell
+            )
             if match := term.pattern.search(prose):
                 return number, match
     return None

@@ -213,6 +213,18 @@ def test_the_script_touches_markdown_alone(small):
     assert [c.id for c in before.cells] == [c.id for c in after.cells]
 
 
+def test_code_is_linked_only_where_a_term_gives_it(small):
+    folder = small({"01_b": ["`epoch`, `epochs`, `the epoch`, then `relu` and `relu`."]})
+    glossary = folder.parent / "glossary.md"
+    given = SMALL.replace("explained 01 -->\n\nIt", "explained 01; words: ReLU, `relu` -->\n\nIt")
+    glossary.write_text(given, encoding="utf-8")
+    link_terms.update(folder, glossary)
+    assert markdown(folder / "01_b.ipynb")[1] == (
+        "`epoch`, `epochs`, `the epoch`, then [`relu`](../docs/glossary.md#relu) and `relu`."
+    )
+    assert link_terms.update(folder, glossary) == ([], [])
+
+
 def test_a_term_that_a_whole_course_never_uses_is_told(small):
     folder = small({f"{n:02}_x": ["A ReLU, a feature map, a kernel."] for n in range(12)})
     _, wrong = link_terms.update(folder, folder.parent / "glossary.md", write=False)
