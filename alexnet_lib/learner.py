@@ -58,8 +58,10 @@ def trouble() -> str:
                 f"{_shown(path)} can't be read, so nothing in it counts. It will be set aside "
                 "when something new is kept; nothing is deleted."
             )
+    except NewerFormatError as error:
+        return f"{error}."
     except OSError as error:
-        return f"{error.strerror or error}."
+        return f"{_shown(path)} can't be opened: {error.strerror or error}."
     return ""
 
 

@@ -3,9 +3,9 @@
 A term of docs/glossary.md gets a link at its first use in the course, and at its first use in the
 chapter that explains it. Only prose is touched: no code (unless the term's words name it),
 formula, heading, table or link, not a chapter's first cell, and a folded answer only where the
-chapter has the term nowhere else. Links that were there are made anew, so running it twice changes nothing. The glossary learns in
-which chapters its terms are, and the map of the course in chapter 00 which chapters there are.
-Run it whenever chapters or terms were added.
+chapter has the term nowhere else. Links that were there are made anew, so running it twice
+changes nothing. The glossary learns in which chapters its terms are, and the map of the course in
+chapter 00 which chapters there are. Run it whenever chapters or terms were added.
 """
 
 from __future__ import annotations

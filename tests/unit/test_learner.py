@@ -116,6 +116,14 @@ def test_a_file_that_cannot_be_read_is_set_aside(home, content):
         assert all(path.read_text("utf-8") == content for path in aside)
 
 
+def test_a_file_that_cannot_be_opened_is_said(home):
+    (home / "progress.json").mkdir(parents=True)
+    assert learner.read() == EMPTY
+    assert learner.trouble().startswith("learner/progress.json can't be opened: ")
+    with pytest.raises(OSError):
+        learner.note("hints", "lrn", 1)
+
+
 def test_bytes_that_are_no_text_are_set_aside(home):
     home.mkdir()
     (home / "progress.json").write_bytes(b"\xff\xfe\x80")
