@@ -251,6 +251,10 @@ def _shipped_sentence(record: Mapping[str, Any]) -> str:
     )
 
 
+def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return races.relu_race(small, seeds, _unfinished("relu_wide"), say, races.WIDE)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -273,6 +277,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
             35, (0, 1, 2), _relu, races.relu_sentence,
+        ),
+        Experiment(
+            "relu_wide",
+            "And with twice the kernels, on three times as many pictures?",
+            60, (0, 1), _relu_wide, races.relu_sentence,
         ),
         Experiment(
             "shipped_network",
