@@ -20,6 +20,7 @@ from . import (
     ablations,
     augment,
     datasets,
+    feature_ablation,
     models,
     networks,
     pooling_ablation,
@@ -259,6 +260,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
             35, (0, 1, 2), _relu, races.relu_sentence,
+        ),
+        Experiment(
+            "features",
+            "How do pixels, features made by hand and learned features fare with more pictures?",
+            20, (0, 1, 2), feature_ablation.run, feature_ablation.sentence,
         ),
     )
 }  # fmt: skip
