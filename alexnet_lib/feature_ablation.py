@@ -90,7 +90,9 @@ class _Linear:
         labels = self.train.labels
         fitted = LinearClassifier(
             np.concatenate([self.rows[chosen], self.mirrored[chosen]]),
-            np.tile(labels[chosen], 2), len(self.train.classes), decay,
+            np.tile(labels[chosen], 2),
+            len(self.train.classes),
+            decay,
         )
         if kept is None:
             return fitted.error(self.test_rows, self.test.labels)
