@@ -22,6 +22,7 @@ FLOORS = [
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
+        "contest", "orientations",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
@@ -33,6 +34,7 @@ FLOORS = [
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
+        "contest_tour", "exercises_contest",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {
@@ -46,7 +48,10 @@ FLOORS = [
     {"benchmarks", "heads", "sessions"},
     {"training"},
     {"ablations", "tours", "verification"},
-    {"pooling_ablation", "races", "widgets"},
+    {
+        "pooling_ablation", "races", "widgets",
+        "feature_ablation",
+    },
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -55,8 +60,12 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 DRAWING = {
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
+    "contest_tour",
 }  # may load matplotlib
-WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
+WITHOUT_TORCH = {
+    "grids", "numerals", "pictures", "plots", "window_pictures",
+    "contest", "orientations",
+} | FLOORS[0]  # fmt: skip
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
