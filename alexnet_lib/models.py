@@ -139,8 +139,9 @@ def starting_values(
         weight = torch.empty(layer.channels, inputs[0] // layer.groups, *window)
         bias = torch.empty(layer.channels)
         value = 0.0 if he else layer.bias
-        std = (weight_std or {}).get(layer.name, layer.weight_std)
-        if he:
+        given = (weight_std or {}).get(layer.name)
+        std = layer.weight_std if given is None else given
+        if he and given is None:
             nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
         elif std is None:
             nn.init.kaiming_uniform_(weight, a=5**0.5, generator=generator)

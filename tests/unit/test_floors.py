@@ -22,12 +22,17 @@ FLOORS = [
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
+        "mistakes",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
         "runs", "shard_writers", "slider_times", "window_pictures",
+        "estimates", "mistake_pictures",
     },
-    {"augment", "demos", "ops", "optim", "sharding"},
+    {
+        "augment", "demos", "ops", "optim", "sharding",
+        "assignments",
+    },
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
@@ -39,8 +44,15 @@ FLOORS = [
     {"evaluation", "tower_runs"},
     {"benchmarks", "sessions"},
     {"training"},
-    {"ablations", "tours", "verification"},
-    {"pooling_ablation", "races", "widgets"},
+    {
+        "ablations", "tours", "verification",
+        "paces",
+    },
+    {
+        "pooling_ablation", "races",
+        "training_desk",
+    },
+    {"widgets"},
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -49,8 +61,11 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 DRAWING = {
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
+    "mistake_pictures", "training_desk",
 }  # may load matplotlib
-WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
+WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | {
+    "mistake_pictures", "mistakes",
+} | FLOORS[0]
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:

@@ -1,0 +1,405 @@
+"""The training desk: choose pictures, recipe and device, see what it takes, start, stop, resume.
+
+Chapters write `desk = widgets.TrainingDesk()` and show it. The run goes on in a thread of its
+own, so that other cells can be used meanwhile; a script says `desk.start(...)`, `desk.wait()`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import torch
+from matplotlib.figure import Figure
+
+from . import checkpoints, estimates, models, paces, records, training
+from .assignments import CHOICES, RECIPE_CHOICES, Assignment, from_record
+from .demos import DemoManners, sentence_html
+from .monitor import TrainingMonitor
+from .runs import Run
+
+__all__ = ["TrainingDesk"]
+
+CHECKPOINT_SECONDS = 120.0  # a kernel that dies costs at most this much work
+BUSY = ("measuring", "loading", "running", "stopping")
+LABELS = {
+    "data": "pictures", "folder": "folder", "recipe": "recipe", "device": "device",
+    "epochs": "epochs", "batch_size": "batch", "pictures": "at most", "out": "keep in",
+}
+
+
+def _devices() -> list[tuple[str, str]]:
+    """Return the devices that are here, as (how the desk calls it, name)."""
+    found = [("the best there is", "auto"), ("processor", "cpu")]
+    if torch.cuda.is_available():
+        found.append(("graphics card", "cuda"))
+    if torch.backends.mps.is_available():
+        found.append(("Apple's graphics", "mps"))
+    return found
+
+
+def _in_desk_words(error: Exception) -> str:
+    """Return an error's words, with buttons and fields where they speak of the command line."""
+    words = str(error) or type(error).__name__
+    for pattern, instead in (
+        (r"lower the rate \(--rate\) and go on from the last checkpoint \(--resume\), or start anew",
+         "this recipe's steps are too large for these pictures: take another recipe and another "
+         "folder in 'keep in'. The last checkpoint is still there"),
+        (r"go on with it by --resume, or choose another --out", "press Resume to go on with it, or "
+         "write another folder into 'keep in'"),
+        (r"choose another folder with --out", "write another folder into 'keep in'"),
+        (r"use --device cpu", "choose the processor"),
+        (r"or train again without --resume", "or start anew in another folder"),
+        (r"train first: python -m alexnet_lib train --out \S+", "press Start first"),
+        (r"Get it with: (python -m alexnet_lib data \S+?)\.(\s|$)",
+         r"Get it in a terminal with: \1 (some minutes).\2"),
+    ):  # fmt: skip
+        words = re.sub(pattern, instead, words)
+    return words
+
+
+class TrainingDesk(ipywidgets.VBox):
+    """Choose, estimate, start, watch, stop and resume a training run.
+
+    out: folder of the run, where its checkpoint, record.json and log.csv go. choices: fields of
+    an `assignments.Assignment` to begin with, such as data="clothes".
+
+    `start(**choices)` sets the fields and starts in the background; `stop`, `resume`, `measure`
+    do what their buttons do; `wait` waits for the end and returns the run. `state` is idle,
+    measuring, loading, running, stopping, stopped, finished or failed; `summary` says the same in
+    words. After a run, `run`, `model`, `train` and `val` are there.
+    Dropout draws from torch's own random numbers: who draws some in another cell during a run
+    gets a run as good, though not the same to the last bit.
+    """
+
+    def __init__(self, out: str | Path = "runs/desk", **choices: Any) -> None:
+        first = Assignment(**choices)
+        self.run: Run | None = None
+        self.model: models.Net | None = None
+        self.train = self.val = None
+        self.state, self.summary, self.estimate = "idle", "", ""
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._rates: dict[tuple, float] = {}  # what was measured here
+        self._monitor: TrainingMonitor | None = None
+        self._quiet = False
+        self.controls = self._make_controls(first, str(out))
+        self._buttons = {
+            name: self._button(name.capitalize(), act)
+            for name, act in (("start", self.start), ("stop", self.stop),
+                              ("resume", self.resume), ("measure", self.measure))
+        }  # fmt: skip
+        self._estimate_line, self._line = ipywidgets.HTML(), ipywidgets.HTML()
+        for line in (self._estimate_line, self._line):
+            line.add_class("alexnet-summary")
+        row = ipywidgets.HBox(list(self._buttons.values()))
+        row.add_class("alexnet-presets")
+        panel = ipywidgets.VBox(list(self.controls.values()))
+        panel.add_class("alexnet-controls").add_class("alexnet-fields")
+        self._place = ipywidgets.VBox()
+        parts = [panel, self._estimate_line, row, self._line, self._place, DemoManners()]
+        super().__init__(parts)
+        self.add_class("alexnet-card").add_class("alexnet-desk")
+        self._reckon()
+        self._say("idle", "Nothing has started yet.")
+
+    def _make_controls(self, first: Assignment, out: str) -> dict[str, ipywidgets.ValueWidget]:
+        counted = {"min": 1, "max": 1_000_000}
+        controls = {
+            "data": ipywidgets.Dropdown(options=[(said, key) for key, said in CHOICES.items()]),
+            "folder": ipywidgets.Text(placeholder="such as photos/pets", continuous_update=False),
+            "recipe": ipywidgets.Dropdown(
+                options=[(said, key) for key, said in RECIPE_CHOICES.items()]
+            ),
+            "device": ipywidgets.Dropdown(options=_devices()),
+            "epochs": ipywidgets.BoundedIntText(**counted),
+            "batch_size": ipywidgets.BoundedIntText(**counted),
+            "pictures": ipywidgets.BoundedIntText(min=0, max=100_000_000),
+            "out": ipywidgets.Text(value=out, continuous_update=False),
+        }
+        for name, value in first.as_dict().items():
+            controls[name].value = value
+        for name, control in controls.items():
+            control.description = LABELS[name]
+            control.observe(self._on_change, "value")
+        controls["pictures"].tooltip = "pictures to train on; 0 for all"
+        return controls
+
+    def _button(self, label: str, act: Callable) -> ipywidgets.Button:
+        button = ipywidgets.Button(description=label)
+        button.add_class("alexnet-button")
+        button.on_click(lambda _: self._attempt(act))
+        return button
+
+    @property
+    def assignment(self) -> Assignment:
+        """What the fields ask for; ValueError where they don't make sense."""
+        names = Assignment().as_dict()
+        return Assignment(**{name: self.controls[name].value for name in names})
+
+    @property
+    def out(self) -> Path:
+        """The folder in which the run is kept."""
+        return Path(self.controls["out"].value.strip() or "runs/desk").expanduser()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something goes on in the background."""
+        return self._thread is not None and self._thread.is_alive()
+
+    # what it takes
+
+    def _on_change(self, _: object) -> None:
+        if not self._quiet:
+            self._reckon()
+            self._say(self.state, self.summary)
+
+    def _set(self, choices: dict[str, Any]) -> None:
+        self._quiet = True
+        try:
+            for name, value in choices.items():
+                if name not in self.controls:
+                    raise ValueError(
+                        f"the desk has no field {name!r}; it has {', '.join(self.controls)}."
+                    )
+                self.controls[name].value = str(value) if name == "out" else value
+        finally:
+            self._quiet = False
+        self._reckon()
+
+    def _key(self, chosen: Assignment) -> tuple:
+        device = str(training.choose_device(chosen.device))
+        return chosen.data == "clothes", device, chosen.batch_size
+
+    def _reckon(self) -> None:
+        """Bring the estimate to what is chosen; what can't be done becomes its sentence."""
+        self.controls["folder"].layout.display = (
+            None if self.controls["data"].value == "folder" else "none"
+        )
+        try:
+            self.estimate, style = self._estimate_words(self.assignment), ""
+        except (OSError, ValueError) as error:
+            self.estimate, style = _in_desk_words(error), " alexnet-error"
+        self._estimate_line.value = sentence_html(self.estimate, "alexnet-sentence" + style)
+
+    def _estimate_words(self, chosen: Assignment) -> str:
+        there = chosen.survey()
+        if chosen.batch_size > there.train:
+            raise ValueError(
+                f"the batch has {chosen.batch_size} pictures, and there are {there.train}; choose "
+                f"1 to {there.train}."
+            )
+        spec = chosen.network(there.classes)
+        device = training.choose_device(chosen.device)
+        rate, pace = self._rates.get(self._key(chosen)), ", at the pace measured here"
+        if rate is None and device.type == "cpu":
+            rate, pace = estimates.recorded_rate(spec), ", at the pace of our record's two cores"
+        takes = estimates.estimate(
+            spec, there.train, there.val, chosen.batch_size, chosen.side, rate=rate,
+            held=there.packed and chosen.data != "imagenet", packed=there.packed,
+        )
+        words = f"{there.train:,} pictures of {there.classes:,} kinds. "
+        words += takes.sentence(chosen.epochs, chosen.batch_size, pace)
+        free = _free(self.out)
+        if free is not None and free < takes.disk:
+            words += f" Only {estimates.byte_words(free)} are free: make room, or keep it elsewhere."
+        return words
+
+    # what its buttons do
+
+    def start(self, **choices: Any) -> None:
+        """Start a new run in the background, after setting fields such as data="clothes".
+
+        Raises ValueError or OSError where it can't start; its button says so instead.
+        """
+        self._check_idle()
+        self._set(choices)
+        chosen, out = self.assignment, self.out
+        if checkpoints.find(out).exists():
+            raise FileExistsError(
+                f"{out} holds a run already, and it won't be overwritten. Press Resume to go on "
+                f"with it, or write another folder into 'keep in': {_next_free(out)} is free."
+            )
+        self._estimate_words(chosen)  # raises for what can't be done
+        self._begin("loading", "Loading the pictures.", lambda: self._train(chosen, out, False))
+
+    def resume(self) -> None:
+        """Go on with the run that `out` holds, by its own recipe, on its own pictures.
+
+        A run that is finished goes on if 'epochs' asks for more. Raises as `start` does.
+        """
+        self._check_idle()
+        out = self.out
+        if not checkpoints.find(out).exists():
+            raise FileNotFoundError(f"{out} holds no run to go on with; press Start.")
+        chosen, wanted = self.assignment, self.assignment.epochs
+        if (out / "record.json").exists():
+            record = records.read(out / "record.json")
+            chosen = from_record(record, chosen)
+            if record.get("status") == "finished":
+                if wanted <= chosen.epochs:
+                    raise ValueError(
+                        f"the run in {out} is finished, after {chosen.epochs} epochs. Give more "
+                        "epochs to train on, or another folder for a new run."
+                    )
+                chosen = Assignment(**chosen.as_dict() | {"epochs": wanted})
+        given = dict(self.controls["device"].options).values()
+        if chosen.device not in given:  # a run from another machine
+            chosen = Assignment(**chosen.as_dict() | {"device": "auto"})
+        self._set(chosen.as_dict())
+        self._begin("loading", "Loading the pictures.", lambda: self._train(chosen, out, True))
+
+    def stop(self) -> None:
+        """Ask for a stop after the step that is being done; a checkpoint is kept."""
+        if not self.busy:
+            return
+        self._stopping.set()
+        self._say("stopping", "Stopping after this step; the run is kept, and Resume goes on.")
+
+    def measure(self) -> None:
+        """Measure this machine's pace in the background, for the estimate."""
+        self._check_idle()
+        chosen = self.assignment
+        spec, key = chosen.network(chosen.survey().classes), self._key(chosen)
+
+        def work() -> None:
+            recipe = training.recipe_of(chosen.recipe)
+            given = (spec, recipe, chosen.batch_size, chosen.side, chosen.device)
+            rate = paces.measure(*given, stop=self._stopping.is_set)
+            self._rates[key] = rate
+            self._reckon()
+            self._say("idle", f"Measured: {rate:,.0f} images a second.")
+
+        self._begin("measuring", "Training on noise for a few seconds, to see the pace.", work)
+
+    def wait(self, seconds: float | None = None) -> Run | None:
+        """Wait for what goes on in the background, at most so many seconds; return the run."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self.run
+
+    # the run
+
+    def _check_idle(self) -> None:
+        if self.busy:
+            raise ValueError("one run at a time: stop this one first, or wait for its end.")
+
+    def _attempt(self, act: Callable) -> None:
+        try:
+            act()
+        except (OSError, ValueError) as error:
+            self._say("failed" if not self.busy else self.state, _in_desk_words(error), error=True)
+
+    def _begin(self, state: str, words: str, work: Callable[[], None]) -> None:
+        self._stopping.clear()
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:  # whatever it is, the desk says it and stays alive
+                known = isinstance(error, OSError | ValueError)
+                kind = "" if known else f"{type(error).__name__}: "
+                self._say("failed", kind + _in_desk_words(error), error=True, over=True)
+
+        self._thread = threading.Thread(target=guarded, name="training desk", daemon=True)
+        self._say(state, words)
+        self._thread.start()
+
+    def _train(self, chosen: Assignment, out: Path, resume: bool) -> None:
+        self.train, self.val, left_out = chosen.load()
+        spec = chosen.network(len(self.train.classes))
+        self.model, self.run = models.build(spec, seed=0), None
+        steps = chosen.epochs * -(-len(self.train) // chosen.batch_size)
+        chance = math.log(len(self.train.classes))
+        self._monitor = TrainingMonitor(steps, chance, batch_size=chosen.batch_size, button=False)
+        self._place.children = [self._monitor]
+        note = _left_out(left_out)
+        if not self._stopping.is_set():
+            self._say("running", f"Training, in {out}. You can go on reading.{note}")
+        run = training.fit(
+            self.model, self.train, self.val, training.recipe_of(chosen.recipe),
+            epochs=chosen.epochs, batch_size=chosen.batch_size, out=out, resume=resume,
+            device=chosen.device, checkpoint_seconds=CHECKPOINT_SECONDS,
+            about={"desk": chosen.as_dict(), "data_from": chosen.source},
+            on_step=self._on_step, on_epoch=self._monitor.update,
+        )
+        self.run = run
+        self._say(run.status, _end_words(run, out) + note, over=True)
+
+    def _on_step(self, run: Run) -> bool:
+        self.run = run
+        if self._stopping.is_set():
+            self._monitor.stop()
+        return bool(self._monitor.update(run))
+
+    def _say(self, state: str, words: str, error: bool = False, over: bool = False) -> None:
+        """Show a state and its sentence; over: the background is done, though still alive."""
+        self.state, self.summary = state, words
+        busy = state in BUSY and not over
+        for name in ("start", "resume", "measure"):
+            self._buttons[name].disabled = busy
+        self._buttons["stop"].disabled = not busy or state == "stopping"
+        self._buttons["resume"].disabled |= not checkpoints.find(self.out).exists()
+        style = "alexnet-sentence" + " alexnet-error" * error
+        self._line.value = sentence_html(words, style)
+
+    def figure(self) -> Figure:
+        """Return the curve of the run as a Figure, for `widgets.show`; ValueError without one."""
+        if self._monitor is None:
+            raise ValueError("there is no curve yet; start a run first: desk.start().")
+        return self._monitor.figure()
+
+    def __repr__(self) -> str:
+        chosen = ", ".join(
+            f"{name}={self.controls[name].value!r}"
+            for name in ("data", "recipe", "epochs", "batch_size", "pictures")
+        )
+        return f"TrainingDesk({chosen}): {self.state}"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Return widget and text; a page without a kernel shows the text."""
+        bundle = super()._repr_mimebundle_(**options)
+        return {**(bundle[0] if isinstance(bundle, tuple) else bundle), "text/plain": repr(self)}
+
+
+def _free(folder: Path) -> int | None:
+    """Return the bytes free where a folder is or will be, None where the system won't tell."""
+    there = next((f for f in (folder.absolute(), *folder.absolute().parents) if f.exists()), None)
+    try:
+        return None if there is None else shutil.disk_usage(there).free
+    except OSError:
+        return None
+
+
+def _next_free(folder: Path) -> Path:
+    """Return a folder's name with the first number behind it under which there is no run."""
+    number = 2
+    while (candidate := folder.with_name(f"{folder.name}-{number}")).exists():
+        number += 1
+    return candidate
+
+
+def _left_out(lines: list[str]) -> str:
+    """Say which pictures were left out, the first three by name."""
+    if not lines:
+        return ""
+    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
+    return f" Left out: {'; '.join(lines[:3])}{more}."
+
+
+def _end_words(run: Run, out: Path) -> str:
+    """Say how a run ended, and what can be done now."""
+    if run.status == "stopped":
+        return (
+            f"Stopped after {len(run.losses)} steps, and kept in {out}. Resume goes on as if "
+            "nothing had happened."
+        )
+    row = run.epochs[-1]
+    right = "" if row["val_top1"] is None else f", {row['val_top1']:.1%} of new pictures right"
+    return f"Finished: {run.total_epochs} epochs{right}. It is kept in {out}."
