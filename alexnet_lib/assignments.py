@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import datasets, image_folders, networks, packing, rendering, shards
+from . import datasets, image_folders, networks, packing, records, rendering, shards
 from .packing import ImageSet
 from .paper import CONVENTIONS, IMAGENET_IMAGES, RECIPES, LayerSpec, NetworkSpec, unknown_name
 
@@ -78,7 +79,8 @@ class Assignment:
 
     @property
     def source(self) -> str:
-        """What `datasets.load` is asked for; ValueError where no folder is named yet."""
+        """What `datasets.load` is asked for; ValueError where no folder is named yet,
+        FileNotFoundError where it isn't there. A relative one may also be below the course's."""
         if self.data != "folder":
             return {"clothes": "fashion_mnist"}.get(self.data, self.data)
         if not self.folder.strip():
@@ -86,7 +88,16 @@ class Assignment:
                 "name your folder first. It holds one folder for each kind of thing, such as "
                 "pets/cats and pets/dogs, and in each of them the pictures of that kind."
             )
-        return self.folder.strip()
+        given = Path(self.folder.strip()).expanduser()
+        places = [given, records.root() / given, *(f / given for f in datasets.data_folders())]
+        for place in places:
+            if place.is_dir():
+                return str(place)
+        kind = "a file" if given.exists() else "no folder"
+        beside = "" if given.is_absolute() else f" Looked for in {Path.cwd()} and {records.root()}."
+        raise FileNotFoundError(
+            f"{given} is {kind}; name one that holds a folder of pictures for each kind.{beside}"
+        )
 
     @property
     def side(self) -> int:
@@ -172,8 +183,8 @@ def from_record(record: dict[str, Any], otherwise: Assignment) -> Assignment:
     known = {field.name for field in fields(Assignment)}
     kept = {name: value for name, value in (record.get("desk") or {}).items() if name in known}
     if not kept:
-        kept = {"recipe": record.get("recipe", {}).get("name"), "epochs": record.get("total_epochs"),
-                "batch_size": record.get("batch_size"), "pictures": 0}  # fmt: skip
+        kept = {"recipe": record.get("recipe", {}).get("name"), "pictures": 0}
+        kept |= {"epochs": record.get("total_epochs"), "batch_size": record.get("batch_size")}
         names = {"fashion_mnist": "clothes"} | {name: name for name in CHOICES if name != "folder"}
         if data := record.get("data_from"):
             kept |= {"data": names[data]} if data in names else {"data": "folder", "folder": data}

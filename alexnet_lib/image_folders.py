@@ -175,9 +175,11 @@ def _list(folder: Path, classes: list[str], present: list[str]) -> Listing:
     for name in present:
         files = _pictures(folder / name, deep=False) or _pictures(folder / name, deep=True)
         if not files:
+            others = sorted({p.suffix.lower() for p in (folder / name).iterdir() if p.suffix})
+            found = f"; its {', '.join(others[:3])} files must be saved as .jpg" if others else ""
             raise ValueError(
-                f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))}). "
-                "Fill it or delete it."
+                f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))})"
+                f"{found}. Fill it or delete it."
             )
         label = classes.index(name)
         listing += [(path, label, size) for path, size in files]

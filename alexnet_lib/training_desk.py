@@ -27,6 +27,7 @@ from .runs import Run
 __all__ = ["TrainingDesk"]
 
 CHECKPOINT_SECONDS = 120.0  # a kernel that dies costs at most this much work
+OUT = "runs/desk"
 BUSY = ("measuring", "loading", "running", "stopping")
 LABELS = {
     "data": "pictures", "folder": "folder", "recipe": "recipe", "device": "device",
@@ -48,7 +49,8 @@ def _in_desk_words(error: Exception) -> str:
     """Return an error's words, with buttons and fields where they speak of the command line."""
     words = str(error) or type(error).__name__
     for pattern, instead in (
-        (r"lower the rate \(--rate\) and go on from the last checkpoint \(--resume\), or start anew",
+        (r"lower the rate \(--rate\) and go on from the last checkpoint \(--resume\), or start "
+         "anew",
          "this recipe's steps are too large for these pictures: take another recipe and another "
          "folder in 'keep in'. The last checkpoint is still there"),
         (r"go on with it by --resume, or choose another --out", "press Resume to go on with it, or "
@@ -78,7 +80,7 @@ class TrainingDesk(ipywidgets.VBox):
     gets a run as good, though not the same to the last bit.
     """
 
-    def __init__(self, out: str | Path = "runs/desk", **choices: Any) -> None:
+    def __init__(self, out: str | Path = OUT, **choices: Any) -> None:
         first = Assignment(**choices)
         self.run: Run | None = None
         self.model: models.Net | None = None
@@ -145,8 +147,12 @@ class TrainingDesk(ipywidgets.VBox):
 
     @property
     def out(self) -> Path:
-        """The folder in which the run is kept."""
-        return Path(self.controls["out"].value.strip() or "runs/desk").expanduser()
+        """The folder in which the run is kept; a relative one is below the course's own."""
+        return records.root() / Path(self.controls["out"].value.strip() or OUT).expanduser()
+
+    @property
+    def _kept_in(self) -> str:
+        return self.controls["out"].value.strip() or OUT
 
     @property
     def busy(self) -> bool:
@@ -208,7 +214,8 @@ class TrainingDesk(ipywidgets.VBox):
         words += takes.sentence(chosen.epochs, chosen.batch_size, pace)
         free = _free(self.out)
         if free is not None and free < takes.disk:
-            words += f" Only {estimates.byte_words(free)} are free: make room, or keep it elsewhere."
+            words += f" Only {estimates.byte_words(free)} are free: make room, or keep it elsewhere"
+            words += "."
         return words
 
     # what its buttons do
@@ -223,8 +230,9 @@ class TrainingDesk(ipywidgets.VBox):
         chosen, out = self.assignment, self.out
         if checkpoints.find(out).exists():
             raise FileExistsError(
-                f"{out} holds a run already, and it won't be overwritten. Press Resume to go on "
-                f"with it, or write another folder into 'keep in': {_next_free(out)} is free."
+                f"{self._kept_in} holds a run already, and it won't be overwritten. Press Resume "
+                "to go on with it, or write another folder into 'keep in': "
+                f"{_next_free(Path(self._kept_in))} is free."
             )
         self._estimate_words(chosen)  # raises for what can't be done
         self._begin("loading", "Loading the pictures.", lambda: self._train(chosen, out, False))
@@ -237,7 +245,7 @@ class TrainingDesk(ipywidgets.VBox):
         self._check_idle()
         out = self.out
         if not checkpoints.find(out).exists():
-            raise FileNotFoundError(f"{out} holds no run to go on with; press Start.")
+            raise FileNotFoundError(f"{self._kept_in} holds no run to go on with; press Start.")
         chosen, wanted = self.assignment, self.assignment.epochs
         if (out / "record.json").exists():
             record = records.read(out / "record.json")
@@ -245,8 +253,8 @@ class TrainingDesk(ipywidgets.VBox):
             if record.get("status") == "finished":
                 if wanted <= chosen.epochs:
                     raise ValueError(
-                        f"the run in {out} is finished, after {chosen.epochs} epochs. Give more "
-                        "epochs to train on, or another folder for a new run."
+                        f"the run in {self._kept_in} is finished, after {chosen.epochs} epochs. "
+                        "Give more epochs to train on, or another folder for a new run."
                     )
                 chosen = Assignment(**chosen.as_dict() | {"epochs": wanted})
         given = dict(self.controls["device"].options).values()
@@ -321,7 +329,7 @@ class TrainingDesk(ipywidgets.VBox):
         self._place.children = [self._monitor]
         note = _left_out(left_out)
         if not self._stopping.is_set():
-            self._say("running", f"Training, in {out}. You can go on reading.{note}")
+            self._say("running", f"Training, kept in {self._kept_in}. You can go on reading.{note}")
         run = training.fit(
             self.model, self.train, self.val, training.recipe_of(chosen.recipe),
             epochs=chosen.epochs, batch_size=chosen.batch_size, out=out, resume=resume,
@@ -330,7 +338,7 @@ class TrainingDesk(ipywidgets.VBox):
             on_step=self._on_step, on_epoch=self._monitor.update,
         )
         self.run = run
-        self._say(run.status, _end_words(run, out) + note, over=True)
+        self._say(run.status, _end_words(run, self._kept_in) + note, over=True)
 
     def _on_step(self, run: Run) -> bool:
         self.run = run
@@ -380,9 +388,9 @@ def _free(folder: Path) -> int | None:
 def _next_free(folder: Path) -> Path:
     """Return a folder's name with the first number behind it under which there is no run."""
     number = 2
-    while (candidate := folder.with_name(f"{folder.name}-{number}")).exists():
+    while (records.root() / folder.with_name(f"{folder.name}-{number}").expanduser()).exists():
         number += 1
-    return candidate
+    return folder.with_name(f"{folder.name}-{number}")
 
 
 def _left_out(lines: list[str]) -> str:
@@ -393,7 +401,7 @@ def _left_out(lines: list[str]) -> str:
     return f" Left out: {'; '.join(lines[:3])}{more}."
 
 
-def _end_words(run: Run, out: Path) -> str:
+def _end_words(run: Run, out: str) -> str:
     """Say how a run ended, and what can be done now."""
     if run.status == "stopped":
         return (

@@ -1,8 +1,9 @@
 """Everything interactive, under one name: `from alexnet_lib import widgets`.
 
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
-`monitor`, `TrainingDesk` in `training_desk`, the demos of single chapters in `tours`, the JavaScript labs in `labs`,
-`pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in alexnet_lib/js.
+`monitor`, `TrainingDesk` in `training_desk`, the demos of single chapters in `tours`, the
+JavaScript labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
+sheets in alexnet_lib/js.
 """
 
 from __future__ import annotations
