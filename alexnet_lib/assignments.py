@@ -35,6 +35,8 @@ RECIPE_CHOICES: dict[str, str] = {
     "paper2012": "the paper's, as printed, for a million",
     "modern": "modern (not 2012)",
 }
+#: Pictures for training, for measuring, and kinds, of what may not be on this machine yet.
+KNOWN = {"imagenette": (9_469, 3_925, 10), "imagenet": (IMAGENET_IMAGES, 50_000, 1_000)}
 SIDE, SMALL_SIDE, SMALL_CROP = 256, 28, 24
 #: First weights of the small network, so that it learns by each of the recipes.
 SMALL_STD = {"conv1": 0.002, "conv2": 0.05, "conv3": 0.05, "fc": 0.01}
@@ -42,13 +44,17 @@ SMALL_STD = {"conv1": 0.002, "conv2": 0.05, "conv3": 0.05, "fc": 0.01}
 
 @dataclass(frozen=True)
 class Survey:
-    """How many pictures there are before any is read: train, val, classes; packed: whether the
-    course has them ready on disk already, or never needs to."""
+    """How many pictures there are, before any is read.
+
+    train, val, classes: counts. packed: whether none is still to be packed onto the disk.
+    missing: how to get them where they aren't on this machine.
+    """
 
     train: int
     val: int
     classes: int
     packed: bool
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,14 @@ class Assignment:
         if self.data == "clothes":
             sets = [datasets.load(name, split) for split in ("train", "val")]
             return self._limited(*map(len, sets), len(sets[0].classes), True)
-        path, _ = datasets.resolve(name, self.side)
+        try:
+            path, _ = datasets.resolve(name, self.side)
+        except FileNotFoundError as error:
+            if name not in KNOWN:
+                raise
+            how = str(error).partition("). ")[2]
+            words = f"{CHOICES[name].split(',')[0]} isn't on this machine yet. {how}"
+            return self._limited(*KNOWN[name], False, words)
         if (found := shards.find(path, "train")) is not None:
             train = shards.read_manifest(found)
             val = shards.read_manifest(shards.find(path, "val"))
@@ -135,13 +148,15 @@ class Assignment:
         if packing.is_packed(path):
             raise ValueError(f"{path} is one packed split; give the folder of pictures it is from.")
         if self.data == "imagenet":  # a million names take their time: not at every choice
-            return self._limited(IMAGENET_IMAGES, 50_000, 1_000, False)
+            return self._limited(*KNOWN[name], False)
         train, val = (image_folders.scan(path, split) for split in ("train", "val"))
         return self._limited(len(train.paths), len(val.paths), len(train.classes), False)
 
-    def _limited(self, train: int, val: int, classes: int, packed: bool) -> Survey:
+    def _limited(
+        self, train: int, val: int, classes: int, packed: bool, missing: str = ""
+    ) -> Survey:
         most = self.pictures or max(train, val)
-        return Survey(min(train, most), min(val, most), classes, packed)
+        return Survey(min(train, most), min(val, most), classes, packed, missing)
 
     def load(self) -> tuple[ImageSet, ImageSet, list[str]]:
         """Load training and validation pictures, and say which files were left out, one a line.

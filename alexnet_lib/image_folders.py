@@ -154,10 +154,8 @@ def _too_few_classes(folder: Path, names: list[str]) -> str:
     loose = sum(path.suffix.lower() in EXTENSIONS for path in folder.iterdir())
     has = f"one class folder, {names[0]!r}" if names else "0 class folders"
     beside = f" and {loose} loose image{'s' * (loose > 1)}" if loose else ""
-    below = [] if not names else [
-        entry.name for entry in (folder / names[0]).iterdir()
-        if entry.is_dir() and entry.name[0] not in "._"
-    ]  # fmt: skip
+    inside = (folder / names[0]).iterdir() if names else ()
+    below = sorted(entry.name for entry in inside if entry.is_dir() and entry.name[0] not in "._")
     if len(below) > 1:
         return (
             f"{folder} has {has}, and that one holds {len(below)} folders ({', '.join(below[:3])}"

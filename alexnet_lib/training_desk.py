@@ -7,8 +7,6 @@ own, so that other cells can be used meanwhile; a script says `desk.start(...)`,
 from __future__ import annotations
 
 import math
-import re
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +19,7 @@ from matplotlib.figure import Figure
 from . import checkpoints, estimates, models, paces, records, training
 from .assignments import CHOICES, RECIPE_CHOICES, Assignment, from_record
 from .demos import DemoManners, sentence_html
+from .desk_words import end_words, free_bytes, in_desk_words, left_out_words, next_free
 from .monitor import TrainingMonitor
 from .runs import Run
 
@@ -29,6 +28,16 @@ __all__ = ["TrainingDesk"]
 CHECKPOINT_SECONDS = 120.0  # a kernel that dies costs at most this much work
 OUT = "runs/desk"
 BUSY = ("measuring", "loading", "running", "stopping")
+PRESETS: dict[str, dict[str, Any]] = {
+    "half a minute": {"data": "plain_shapes", "recipe": "quick_look", "epochs": 1,
+                      "batch_size": 12, "pictures": 360},
+    "small network, seconds": {"data": "clothes", "recipe": "paper2012", "epochs": 4,
+                               "batch_size": 32, "pictures": 4_000},
+    "Imagenette": {"data": "imagenette", "recipe": "paper2012_small_data", "epochs": 16,
+                   "batch_size": 64, "pictures": 0},
+    "the paper's own run": {"data": "imagenet", "recipe": "paper2012", "epochs": 90,
+                            "batch_size": 128, "pictures": 0},
+}  # fmt: skip
 LABELS = {
     "data": "pictures", "folder": "folder", "recipe": "recipe", "device": "device",
     "epochs": "epochs", "batch_size": "batch", "pictures": "at most", "out": "keep in",
@@ -43,27 +52,6 @@ def _devices() -> list[tuple[str, str]]:
     if torch.backends.mps.is_available():
         found.append(("Apple's graphics", "mps"))
     return found
-
-
-def _in_desk_words(error: Exception) -> str:
-    """Return an error's words, with buttons and fields where they speak of the command line."""
-    words = str(error) or type(error).__name__
-    for pattern, instead in (
-        (r"lower the rate \(--rate\) and go on from the last checkpoint \(--resume\), or start "
-         "anew",
-         "this recipe's steps are too large for these pictures: take another recipe and another "
-         "folder in 'keep in'. The last checkpoint is still there"),
-        (r"go on with it by --resume, or choose another --out", "press Resume to go on with it, or "
-         "write another folder into 'keep in'"),
-        (r"choose another folder with --out", "write another folder into 'keep in'"),
-        (r"use --device cpu", "choose the processor"),
-        (r"or train again without --resume", "or start anew in another folder"),
-        (r"train first: python -m alexnet_lib train --out \S+", "press Start first"),
-        (r"Get it with: (python -m alexnet_lib data \S+?)\.(\s|$)",
-         r"Get it in a terminal with: \1 (some minutes).\2"),
-    ):  # fmt: skip
-        words = re.sub(pattern, instead, words)
-    return words
 
 
 class TrainingDesk(ipywidgets.VBox):
@@ -105,7 +93,11 @@ class TrainingDesk(ipywidgets.VBox):
         panel = ipywidgets.VBox(list(self.controls.values()))
         panel.add_class("alexnet-controls").add_class("alexnet-fields")
         self._place = ipywidgets.VBox()
-        parts = [panel, self._estimate_line, row, self._line, self._place, DemoManners()]
+        presets = ipywidgets.HBox([
+            self._button(label, lambda label=label: self.apply(label)) for label in PRESETS
+        ])  # fmt: skip
+        presets.add_class("alexnet-presets")
+        parts = [presets, panel, self._estimate_line, row, self._line, self._place, DemoManners()]
         super().__init__(parts)
         self.add_class("alexnet-card").add_class("alexnet-desk")
         self._reckon()
@@ -161,6 +153,10 @@ class TrainingDesk(ipywidgets.VBox):
 
     # what it takes
 
+    def apply(self, preset: str) -> None:
+        """Set the fields to a preset's values, as its button does; KeyError for an unknown one."""
+        self._set(PRESETS[preset])
+
     def _on_change(self, _: object) -> None:
         if not self._quiet:
             self._reckon()
@@ -189,12 +185,15 @@ class TrainingDesk(ipywidgets.VBox):
             None if self.controls["data"].value == "folder" else "none"
         )
         try:
-            self.estimate, style = self._estimate_words(self.assignment), ""
+            self.estimate, missing = self._estimate_words(self.assignment)
+            self.estimate += f" {missing}" * bool(missing)
+            style = " alexnet-error" * bool(missing)
         except (OSError, ValueError) as error:
-            self.estimate, style = _in_desk_words(error), " alexnet-error"
+            self.estimate, style = in_desk_words(error), " alexnet-error"
         self._estimate_line.value = sentence_html(self.estimate, "alexnet-sentence" + style)
 
-    def _estimate_words(self, chosen: Assignment) -> str:
+    def _estimate_words(self, chosen: Assignment) -> tuple[str, str]:
+        """Return what a run takes, and what is missing on this machine, in words."""
         there = chosen.survey()
         if chosen.batch_size > there.train:
             raise ValueError(
@@ -208,15 +207,15 @@ class TrainingDesk(ipywidgets.VBox):
             rate, pace = estimates.recorded_rate(spec), ", at the pace of our record's two cores"
         takes = estimates.estimate(
             spec, there.train, there.val, chosen.batch_size, chosen.side, rate=rate,
-            held=there.packed and chosen.data != "imagenet", packed=there.packed,
+            held=chosen.data in ("shapes", "plain_shapes"), packed=there.packed,
         )
         words = f"{there.train:,} pictures of {there.classes:,} kinds. "
         words += takes.sentence(chosen.epochs, chosen.batch_size, pace)
-        free = _free(self.out)
+        free = free_bytes(self.out)
         if free is not None and free < takes.disk:
             words += f" Only {estimates.byte_words(free)} are free: make room, or keep it elsewhere"
             words += "."
-        return words
+        return words, in_desk_words(FileNotFoundError(there.missing)) if there.missing else ""
 
     # what its buttons do
 
@@ -232,9 +231,11 @@ class TrainingDesk(ipywidgets.VBox):
             raise FileExistsError(
                 f"{self._kept_in} holds a run already, and it won't be overwritten. Press Resume "
                 "to go on with it, or write another folder into 'keep in': "
-                f"{_next_free(Path(self._kept_in))} is free."
+                f"{next_free(Path(self._kept_in))} is free."
             )
-        self._estimate_words(chosen)  # raises for what can't be done
+        _, missing = self._estimate_words(chosen)
+        if missing:
+            raise FileNotFoundError(missing)
         self._begin("loading", "Loading the pictures.", lambda: self._train(chosen, out, False))
 
     def resume(self) -> None:
@@ -302,7 +303,7 @@ class TrainingDesk(ipywidgets.VBox):
         try:
             act()
         except (OSError, ValueError) as error:
-            self._say("failed" if not self.busy else self.state, _in_desk_words(error), error=True)
+            self._say("failed" if not self.busy else self.state, in_desk_words(error), error=True)
 
     def _begin(self, state: str, words: str, work: Callable[[], None]) -> None:
         self._stopping.clear()
@@ -313,7 +314,7 @@ class TrainingDesk(ipywidgets.VBox):
             except Exception as error:  # whatever it is, the desk says it and stays alive
                 known = isinstance(error, OSError | ValueError)
                 kind = "" if known else f"{type(error).__name__}: "
-                self._say("failed", kind + _in_desk_words(error), error=True, over=True)
+                self._say("failed", kind + in_desk_words(error), error=True, over=True)
 
         self._thread = threading.Thread(target=guarded, name="training desk", daemon=True)
         self._say(state, words)
@@ -327,7 +328,7 @@ class TrainingDesk(ipywidgets.VBox):
         chance = math.log(len(self.train.classes))
         self._monitor = TrainingMonitor(steps, chance, batch_size=chosen.batch_size, button=False)
         self._place.children = [self._monitor]
-        note = _left_out(left_out)
+        note = left_out_words(left_out)
         if not self._stopping.is_set():
             self._say("running", f"Training, kept in {self._kept_in}. You can go on reading.{note}")
         run = training.fit(
@@ -338,7 +339,7 @@ class TrainingDesk(ipywidgets.VBox):
             on_step=self._on_step, on_epoch=self._monitor.update,
         )
         self.run = run
-        self._say(run.status, _end_words(run, self._kept_in) + note, over=True)
+        self._say(run.status, end_words(run, self._kept_in) + note, over=True)
 
     def _on_step(self, run: Run) -> bool:
         self.run = run
@@ -374,40 +375,3 @@ class TrainingDesk(ipywidgets.VBox):
         """Return widget and text; a page without a kernel shows the text."""
         bundle = super()._repr_mimebundle_(**options)
         return {**(bundle[0] if isinstance(bundle, tuple) else bundle), "text/plain": repr(self)}
-
-
-def _free(folder: Path) -> int | None:
-    """Return the bytes free where a folder is or will be, None where the system won't tell."""
-    there = next((f for f in (folder.absolute(), *folder.absolute().parents) if f.exists()), None)
-    try:
-        return None if there is None else shutil.disk_usage(there).free
-    except OSError:
-        return None
-
-
-def _next_free(folder: Path) -> Path:
-    """Return a folder's name with the first number behind it under which there is no run."""
-    number = 2
-    while (records.root() / folder.with_name(f"{folder.name}-{number}").expanduser()).exists():
-        number += 1
-    return folder.with_name(f"{folder.name}-{number}")
-
-
-def _left_out(lines: list[str]) -> str:
-    """Say which pictures were left out, the first three by name."""
-    if not lines:
-        return ""
-    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return f" Left out: {'; '.join(lines[:3])}{more}."
-
-
-def _end_words(run: Run, out: str) -> str:
-    """Say how a run ended, and what can be done now."""
-    if run.status == "stopped":
-        return (
-            f"Stopped after {len(run.losses)} steps, and kept in {out}. Resume goes on as if "
-            "nothing had happened."
-        )
-    row = run.epochs[-1]
-    right = "" if row["val_top1"] is None else f", {row['val_top1']:.1%} of new pictures right"
-    return f"Finished: {run.total_epochs} epochs{right}. It is kept in {out}."

@@ -31,7 +31,7 @@ FLOORS = [
     },
     {
         "augment", "demos", "ops", "optim", "sharding",
-        "assignments",
+        "assignments", "desk_words",
     },
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
