@@ -31,7 +31,7 @@ BUSY = ("measuring", "loading", "running", "stopping")
 PRESETS: dict[str, dict[str, Any]] = {
     "half a minute": {"data": "plain_shapes", "recipe": "quick_look", "epochs": 1,
                       "batch_size": 12, "pictures": 360},
-    "small network, seconds": {"data": "clothes", "recipe": "paper2012", "epochs": 4,
+    "small network, seconds": {"data": "clothes", "recipe": "paper2012_small_data", "epochs": 4,
                                "batch_size": 32, "pictures": 4_000},
     "Imagenette": {"data": "imagenette", "recipe": "paper2012_small_data", "epochs": 16,
                    "batch_size": 64, "pictures": 0},
@@ -78,7 +78,7 @@ class TrainingDesk(ipywidgets.VBox):
         self._stopping = threading.Event()
         self._rates: dict[tuple, float] = {}  # what was measured here
         self._monitor: TrainingMonitor | None = None
-        self._quiet = False
+        self._quiet, self._stop_after = False, None
         self.controls = self._make_controls(first, str(out))
         self._buttons = {
             name: self._button(name.capitalize(), act)
@@ -219,9 +219,10 @@ class TrainingDesk(ipywidgets.VBox):
 
     # what its buttons do
 
-    def start(self, **choices: Any) -> None:
+    def start(self, stop_after: int | None = None, **choices: Any) -> None:
         """Start a new run in the background, after setting fields such as data="clothes".
 
+        stop_after: stop by itself after so many steps, as the button does, for a script.
         Raises ValueError or OSError where it can't start; its button says so instead.
         """
         self._check_idle()
@@ -236,6 +237,7 @@ class TrainingDesk(ipywidgets.VBox):
         _, missing = self._estimate_words(chosen)
         if missing:
             raise FileNotFoundError(missing)
+        self._stop_after = stop_after
         self._begin("loading", "Loading the pictures.", lambda: self._train(chosen, out, False))
 
     def resume(self) -> None:
@@ -262,6 +264,7 @@ class TrainingDesk(ipywidgets.VBox):
         if chosen.device not in given:  # a run from another machine
             chosen = Assignment(**chosen.as_dict() | {"device": "auto"})
         self._set(chosen.as_dict())
+        self._stop_after = None
         self._begin("loading", "Loading the pictures.", lambda: self._train(chosen, out, True))
 
     def stop(self) -> None:
@@ -343,7 +346,7 @@ class TrainingDesk(ipywidgets.VBox):
 
     def _on_step(self, run: Run) -> bool:
         self.run = run
-        if self._stopping.is_set():
+        if self._stopping.is_set() or len(run.losses) == self._stop_after:
             self._monitor.stop()
         return bool(self._monitor.update(run))
 
