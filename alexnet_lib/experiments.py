@@ -20,6 +20,7 @@ from . import (
     ablations,
     augment,
     datasets,
+    heads,
     models,
     networks,
     pooling_ablation,
@@ -237,6 +238,23 @@ def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu"), say)
 
 
+def _shipped_network(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return heads.ship(small, say)
+
+
+def _shipped_sentence(record: Mapping[str, Any]) -> str:
+    return (
+        f"The network that ships names {record['top1']:.1%} of {record['val_images']:,} photos "
+        f"({record['data_note']}) rightly, {record['top5']:.1%} with five guesses, centre crop; "
+        f"its fully connected layers, of rank {record['rank']}, take "
+        f"{record['stored_bytes'] / 1e6:.1f} MB."
+    )
+
+
+def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return races.relu_race(small, seeds, _unfinished("relu_wide"), say, races.WIDE)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -259,6 +277,16 @@ EXPERIMENTS: dict[str, Experiment] = {
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
             35, (0, 1, 2), _relu, races.relu_sentence,
+        ),
+        Experiment(
+            "relu_wide",
+            "And with twice the kernels, on three times as many pictures?",
+            60, (0, 1), _relu_wide, races.relu_sentence,
+        ),
+        Experiment(
+            "shipped_network",
+            "How often is the network that ships right, on photos that it has never seen?",
+            15, (0,), _shipped_network, _shipped_sentence,
         ),
     )
 }  # fmt: skip

@@ -42,7 +42,7 @@ FLOORS = [
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {"checks", "probes", "teams"},
     {"evaluation", "tower_runs"},
-    {"benchmarks", "sessions"},
+    {"benchmarks", "heads", "sessions"},
     {"training"},
     {
         "ablations", "tours", "verification",
