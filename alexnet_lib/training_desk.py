@@ -346,9 +346,10 @@ class TrainingDesk(ipywidgets.VBox):
 
     def _on_step(self, run: Run) -> bool:
         self.run = run
-        if self._stopping.is_set() or len(run.losses) == self._stop_after:
+        stop = self._stopping.is_set() or len(run.losses) == self._stop_after
+        if stop:
             self._monitor.stop()
-        return bool(self._monitor.update(run))
+        return self._monitor.update(run) or stop
 
     def _say(self, state: str, words: str, error: bool = False, over: bool = False) -> None:
         """Show a state and its sentence; over: the background is done, though still alive."""

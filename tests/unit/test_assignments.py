@@ -72,7 +72,7 @@ def test_the_network_is_the_papers_and_for_clothes_a_small_one():
     assert Assignment("shapes").network(10) == networks.network("paper", 10)
     small = Assignment("clothes").network(10)
     assert shapes.totals(small).parameters < 50_000
-    train, _, _ = Assignment("clothes", pictures=4).load()
+    train, _, _ = Assignment("clothes", pictures=10).load()
     assert small.input_size < train.images.shape[1], "room for crops"
     assert models.build(small, seed=0).spec.input_channels == train.images.shape[3]
 

@@ -113,7 +113,7 @@ def test_the_stop_button_stops(desk, monkeypatch):
     assert checkpoints.find(desk.out).exists()
 
 
-def test_a_stop_while_loading_stops_before_the_second_step(desk, monkeypatch):
+def test_a_stop_while_loading_stops_at_once(desk, monkeypatch):
     load = Assignment.load
     monkeypatch.setattr(Assignment, "load", lambda self: (desk.stop(), load(self))[1])
     press(desk, "start")
