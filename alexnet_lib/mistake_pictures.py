@@ -81,7 +81,8 @@ def gallery(
         )
     columns = min(columns, len(images))
     rows, below = -(-len(images) // columns), 0.2 * max(line.count("\n") + 1 for line in lines)
-    figure = new_figure(FIGURE_WIDTH / 4 * columns, rows * (size + below + 0.1) + 0.3 * bool(title))
+    width = min(1.0, columns / 4) * FIGURE_WIDTH
+    figure = new_figure(width, rows * (size + below + 0.1) + 0.3 * bool(title))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes:
         bare(ax)

@@ -203,9 +203,9 @@ class Net(nn.Module):
         """Draw all weights anew, as the stages say.
 
         seed: for the weights alone; torch's global state is left as it was, None uses it.
-        biases, weight_std: initial biases and standard deviations that override the stages'. he:
-        He initialization and zero biases instead. A stage without a standard deviation keeps
-        torch's own rule.
+        he: He initialization and zero biases instead of what the stages say. biases, weight_std:
+        initial biases and standard deviations of single stages, which override either. A
+        stage without a standard deviation keeps torch's own rule.
         """
         parameters = dict(self.named_parameters())
         for name, values in starting_values(self.spec, seed, biases, he, weight_std):

@@ -136,6 +136,12 @@ def test_gallery_shows_each_picture_with_its_words():
     assert plots.png(figure).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("count", "columns", "share"), [(2, 4, 0.5), (8, 4, 1), (5, 5, 1)])
+def test_gallery_is_never_wider_than_the_page(count, columns, share):
+    figure = mistake_pictures.gallery(np.zeros((count, 4, 4)), ["x"] * count, columns=columns)
+    assert figure.get_figwidth() == pytest.approx(share * palette.FIGURE_WIDTH)
+
+
 @pytest.mark.parametrize(("count", "words"), [(0, 0), (2, 1)])
 def test_gallery_refuses_nothing_and_too_few_words(count, words):
     with pytest.raises(ValueError, match=f"{count} pictures and {words} lines"):
