@@ -199,6 +199,34 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(desk, monkeyp
     assert desk.state == "finished" and len(desk.run.losses) == 10
 
 
+def test_a_stop_during_a_checkpoint_loses_nothing(desk, tmp_path, monkeypatch):
+    save, pressed = checkpoints.save_file, []
+
+    def save_and_press(tensors, path, header):
+        path.write_bytes(b"half")
+        if not pressed:  # within the first epoch's checkpoint
+            desk._buttons["stop"].click()
+        pressed.append(True)
+        save(tensors, path, header)
+
+    monkeypatch.setattr(checkpoints, "save_file", save_and_press)
+    press(desk, "start")
+    assert desk.state == "stopped" and pressed and 5 <= len(desk.run.losses) < 10
+    press(desk, "resume")
+    alone = TrainingDesk(tmp_path / "alone", **QUICK)
+    alone.start()
+    assert alone.wait(120).losses == desk.run.losses
+
+
+def test_a_kernel_that_died_within_a_checkpoint_left_the_one_before(desk):
+    desk.start(stop_after=3)
+    desk.wait(120)
+    half = desk.out / (checkpoints.find(desk.out).name + ".partial")
+    half.write_bytes(b"half a checkpoint")
+    press(desk, "resume")
+    assert desk.state == "finished" and len(desk.run.losses) == 10 and not half.exists()
+
+
 def test_a_loss_that_is_no_number_ends_in_the_desks_words(desk, monkeypatch):
     from dataclasses import replace
 
