@@ -39,8 +39,8 @@ PRESETS: dict[str, dict[str, Any]] = {
                             "batch_size": 128, "pictures": 0},
 }  # fmt: skip
 LABELS = {
-    "data": "pictures", "folder": "folder", "recipe": "recipe", "device": "device",
-    "epochs": "epochs", "batch_size": "batch", "pictures": "at most", "out": "keep in",
+    "data": "learn from", "folder": "folder", "recipe": "recipe", "device": "device",
+    "epochs": "epochs", "batch_size": "batch", "pictures": "pictures", "out": "keep in",
 }
 
 
