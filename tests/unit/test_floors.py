@@ -40,8 +40,14 @@ FLOORS = [
         "predictions",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
-    {"checks", "probes", "teams"},
-    {"evaluation", "tower_runs"},
+    {
+        "probes", "teams",
+        "progress",
+    },
+    {
+        "evaluation", "tower_runs",
+        "checks",
+    },
     {"benchmarks", "heads", "sessions"},
     {"training"},
     {
