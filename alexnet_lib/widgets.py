@@ -4,10 +4,14 @@
 `monitor`, `TrainingDesk` in `training_desk`, the demos of single chapters in `tours`, the
 JavaScript labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
 sheets in alexnet_lib/js.
+`monitor`, the demos of single chapters in `tours`, `contest_tour` and `depth_tour`, the JavaScript
+labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in
+alexnet_lib/js.
 """
 
 from __future__ import annotations
 
+from .contest_tour import winners_by_year
 from .demos import Demo, show
 from .depth_tour import deep_signal
 from .labs import ConventionsLab, LRNLab
@@ -24,4 +28,5 @@ __all__ = [
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",
+    "winners_by_year",
 ]

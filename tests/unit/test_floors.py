@@ -23,6 +23,7 @@ FLOORS = [
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
         "mistakes",
+        "contest", "orientations",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
@@ -38,6 +39,7 @@ FLOORS = [
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
+        "contest_tour", "exercises_contest",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {
@@ -59,6 +61,11 @@ FLOORS = [
         "training_desk",
     },
     {"widgets"},
+    {"ablations", "tours", "verification"},
+    {
+        "pooling_ablation", "races", "widgets",
+        "feature_ablation",
+    },
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -72,6 +79,12 @@ DRAWING = {
 WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | {
     "mistake_pictures", "mistakes",
 } | FLOORS[0]
+    "contest_tour",
+}  # may load matplotlib
+WITHOUT_TORCH = {
+    "grids", "numerals", "pictures", "plots", "window_pictures",
+    "contest", "orientations",
+} | FLOORS[0]  # fmt: skip
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
