@@ -58,14 +58,10 @@ FLOORS = [
     },
     {
         "pooling_ablation", "races",
+        "feature_ablation",
         "training_desk",
     },
     {"widgets"},
-    {"ablations", "tours", "verification"},
-    {
-        "pooling_ablation", "races", "widgets",
-        "feature_ablation",
-    },
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -75,15 +71,12 @@ DRAWING = {
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
     "mistake_pictures", "training_desk",
-}  # may load matplotlib
-WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | {
-    "mistake_pictures", "mistakes",
-} | FLOORS[0]
     "contest_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {
     "grids", "numerals", "pictures", "plots", "window_pictures",
     "contest", "orientations",
+    "mistake_pictures", "mistakes",
 } | FLOORS[0]  # fmt: skip
 
 
