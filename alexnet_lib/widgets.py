@@ -1,6 +1,9 @@
 """Everything interactive, under one name: `from alexnet_lib import widgets`.
 
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
+`monitor`, `TrainingDesk` in `training_desk`, the demos of single chapters in `tours`, the
+JavaScript labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
+sheets in alexnet_lib/js.
 `monitor`, the demos of single chapters in `tours`, `contest_tour` and `depth_tour`, the JavaScript
 labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in
 alexnet_lib/js.
@@ -18,8 +21,10 @@ from .predictions import predict, recall
 from .size_lab import SizeLab
 from .tours import channel_window, filters_over_time, window_stops
 from .tower_lab import TowerLab
+from .training_desk import TrainingDesk
 
 __all__ = [
+    "TrainingDesk",
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",

@@ -22,13 +22,18 @@ FLOORS = [
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
+        "mistakes",
         "contest", "orientations",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
         "runs", "shard_writers", "slider_times", "window_pictures",
+        "estimates", "mistake_pictures",
     },
-    {"augment", "demos", "ops", "optim", "sharding"},
+    {
+        "augment", "demos", "ops", "optim", "sharding",
+        "assignments", "desk_words",
+    },
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
@@ -47,11 +52,16 @@ FLOORS = [
     },
     {"benchmarks", "heads", "sessions"},
     {"training"},
-    {"ablations", "tours", "verification"},
     {
-        "pooling_ablation", "races", "widgets",
-        "feature_ablation",
+        "ablations", "tours", "verification",
+        "paces",
     },
+    {
+        "pooling_ablation", "races",
+        "feature_ablation",
+        "training_desk",
+    },
+    {"widgets"},
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -60,11 +70,13 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 DRAWING = {
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
+    "mistake_pictures", "training_desk",
     "contest_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {
     "grids", "numerals", "pictures", "plots", "window_pictures",
     "contest", "orientations",
+    "mistake_pictures", "mistakes",
 } | FLOORS[0]  # fmt: skip
 
 
