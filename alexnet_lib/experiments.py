@@ -22,6 +22,7 @@ from . import (
     datasets,
     models,
     networks,
+    overfitting,
     pooling_ablation,
     races,
     records,
@@ -237,6 +238,13 @@ def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu"), say)
 
 
+# With and without what the paper does against overfitting, in a module of its own
+
+
+def _overfitting(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return overfitting.run(small, seeds, _unfinished("overfitting"), say)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -259,6 +267,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
             35, (0, 1, 2), _relu, races.relu_sentence,
+        ),
+        Experiment(
+            "overfitting",
+            "What keeps a network with many weights from learning few pictures by heart?",
+            25, (0, 1, 2), _overfitting, overfitting.sentence,
         ),
     )
 }  # fmt: skip

@@ -11,6 +11,7 @@ from .demos import Demo, show
 from .depth_tour import deep_signal
 from .labs import ConventionsLab, LRNLab
 from .monitor import TrainingMonitor
+from .overfitting_tour import augmented_photo, averaged_dropout
 from .pooling_lab import PoolingLab
 from .predictions import predict, recall
 from .size_lab import SizeLab
@@ -19,6 +20,7 @@ from .tower_lab import TowerLab
 
 __all__ = [
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
+    "augmented_photo", "averaged_dropout",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",
 ]

@@ -33,6 +33,7 @@ FLOORS = [
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
+        "exercises_overfitting", "overfitting_tour",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {"checks", "probes", "teams"},
@@ -41,6 +42,7 @@ FLOORS = [
     {"training"},
     {"ablations", "tours", "verification"},
     {"pooling_ablation", "races", "widgets"},
+    {"overfitting"},
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -49,6 +51,7 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 DRAWING = {
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
+    "overfitting_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
 
