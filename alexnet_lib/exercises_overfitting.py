@@ -266,7 +266,8 @@ COLOUR = Exercise(
     mistakes={
         _wrong_shifts(scale=lambda values: values):
             "you scaled by the eigenvalues. They are variances: the square root is a standard "
-            "deviation, in steps of brightness. The paper's text has the same slip.",
+            "deviation, in steps of brightness. (The paper prints eigenvalues; the code of 2012 "
+            "takes their roots.)",
         _wrong_shifts(scale=torch.ones_like):
             "the eigenvalues are missing: all three directions vary alike.",
         _wrong_shifts(turn=lambda vectors: vectors):

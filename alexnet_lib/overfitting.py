@@ -52,7 +52,7 @@ COLOUR_STD = 0.1
 EVERY = 2  # epochs between two measurements
 BATCH_SIZE, MOMENTUM, WEIGHT_DECAY = 64, 0.9, 0.0005
 RATE_FALLS = 0.75  # after this share of the run the rate is divided by 10
-RATES = (0.005, 0.01, 0.02)
+RATES = (0.005, 0.01, 0.02, 0.04)
 SMALL_RATES = dict.fromkeys(ARMS, 0.01)
 SEARCH_SEED = 1000  # not among the seeds that are compared
 TARGETS = (1.0, 0.5, 0.2)  # training losses: the iterations to each are counted
@@ -245,6 +245,7 @@ def run(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say) -> di
         "iterations": _iterations(runs, -(-len(train) // BATCH_SIZE)),
         "shuffled_labels": _shuffled(shuffled, runs["plain"], cap),
         "paper": PAPER_SAYS,
+        "run_seconds": round(sum(race["seconds"] for race in kept.races.values()), 1),
     }  # fmt: skip
 
 
@@ -321,5 +322,43 @@ def _shuffled(
 
 
 def sentence(record: Mapping[str, Any]) -> str:
-    """Say in some lines what a record found."""
-    return str(record["arms"].keys())
+    """Say in some lines what a record found: errors, spread, iterations, shuffled labels."""
+    count = len(record["seeds"])
+    lines = [
+        f"After {record['epochs']} epochs on {record['train_images']:,} images from "
+        f"{record['data_note']}; {count} {'seed' if count == 1 else 'seeds'}; errors in %:",
+        f"  {'':15} {'train':>12} {'test':>12} {'ten views':>12}",
+    ]
+    for name, arm in record["arms"].items():
+        cells = [
+            _percent(arm, what)
+            for what in ("train_error_after", "final_test_error", "ten_view_error")
+        ]
+        lines.append(f"  {name:15} {' '.join(f'{cell:>12}' for cell in cells)}  "
+                     f"(rate {arm['rate']:g})")  # fmt: skip
+    for name in ARMS:
+        found = record["differences"].get(f"{name} minus plain")
+        if found:
+            std = found["difference_std"]
+            of = "" if std is None else f", standard deviation {100 * std:.1f}"
+            lines.append(f"{name} minus plain: test error {100 * found['difference_mean']:+.1f} "
+                         f"points{of}")  # fmt: skip
+    for target, ratio in record["iterations"]["dropout_over_plain"].items():
+        lines.append(f"Iterations to a training loss of {target}, dropout over plain: "
+                     f"{ratio['ratio_mean']:.1f}")  # fmt: skip
+    shuffled = record["shuffled_labels"]
+    lines.append(
+        f"Epochs to {100 * shuffled['target']:.0f}% training error, by seed: "
+        f"{_epochs(shuffled['epochs_true_labels'], record['epochs'])} with the right labels, "
+        f"{_epochs(shuffled['epochs'], shuffled['cap'])} with shuffled ones"
+    )
+    return "\n".join(lines)
+
+
+def _percent(arm: Mapping[str, Any], what: str) -> str:
+    mean, std = arm[f"{what}_mean"], arm[f"{what}_std"]
+    return f"{100 * mean:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+
+
+def _epochs(each: Sequence[float | None], cap: int) -> str:
+    return ", ".join(f"over {cap}" if one is None else f"{one:.0f}" for one in each)
