@@ -271,7 +271,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "overfitting",
             "What keeps a network with many weights from learning few pictures by heart?",
-            15, (0, 1, 2, 3, 4), _overfitting, overfitting.sentence,
+            25, (0, 1, 2, 3, 4), _overfitting, overfitting.sentence,
         ),
     )
 }  # fmt: skip
