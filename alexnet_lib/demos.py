@@ -171,7 +171,7 @@ class Painter:
 
 
 def _lighter(png: bytes) -> bytes:
-    """Return a large PNG, one of photos, in 256 colours: a page keeps it in a third of the bytes."""
+    """Return a large PNG, one of photos, in 256 colours: in a third of the bytes."""
     if len(png) < LARGE_PNG:
         return png
     stream = io.BytesIO()

@@ -25,7 +25,10 @@ from .packing import ImageSet
 from .paper import LayerSpec, NetworkSpec
 from .races import Kept, epochs_to
 
-__all__ = ["ARMS", "TARGETS", "Arm", "network", "run", "sentence", "shuffled_labels", "train_arm"]
+__all__ = [
+    "ARMS", "TARGETS", "Arm", "network", "run", "sentence", "shuffled_labels", "ten_view_error",
+    "train_arm",
+]
 
 Say = Callable[[str], None]
 
@@ -57,6 +60,7 @@ SMALL_RATES = dict.fromkeys(ARMS, 0.01)
 SEARCH_SEED = 1000  # not among the seeds that are compared
 TARGETS = (1.0, 0.5, 0.2)  # training losses: the iterations to each are counted
 LEARNED_BY_HEART = 0.01  # training error
+EPOCHS, SEARCH_EPOCHS, HELD_OUT = 60, 20, 500
 CAP = 90  # epochs, of a run on shuffled labels
 RECIPE = (
     f"batch {BATCH_SIZE}, momentum {MOMENTUM:g}, decay {WEIGHT_DECAY:g}; the rate divided by 10 "
@@ -112,8 +116,11 @@ class _Measured:
 
 
 @torch.no_grad()
-def _ten_view_error(net: models.Net, test: ImageSet, mean: torch.Tensor, scale: float) -> float:
-    """Return the error when the probabilities of ten views are averaged [P §4.1]."""
+def ten_view_error(net: models.Net, test: ImageSet, mean: torch.Tensor, scale: float) -> float:
+    """Return the error when the probabilities of ten views are averaged [P §4.1].
+
+    mean: of the training images, (H, W, 3); scale: what pixels are divided by after that.
+    """
     net.eval()
     wrong = 0
     for start in range(0, len(test), 100):
@@ -177,7 +184,7 @@ def train_arm(
     if diverged:
         curves = {name: values + values[-1:] * (epochs // EVERY + 1 - len(values))
                   for name, values in curves.items()}  # fmt: skip
-    ten = {"ten_view_error": round(_ten_view_error(net, test, mean, scale), 4)} if ten_views else {}
+    ten = {"ten_view_error": round(ten_view_error(net, test, mean, scale), 4)} if ten_views else {}
     seconds = round(time.monotonic() - started, 1)
     return {"seed": seed, "rate": rate, **curves, **ten, "diverged": diverged, "seconds": seconds}
 
@@ -213,7 +220,7 @@ def run(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say) -> di
     train = datasets.load(name, "train", size=STORED, limit=count, progress=False)
     test = datasets.load(name, "test" if not small else "val", size=STORED, limit=held_out,
                          progress=False)  # fmt: skip
-    epochs, cap = (4, 4) if small else (60, CAP)
+    epochs, cap = (4, 4) if small else (EPOCHS, CAP)
     settings = {
         "network": f"{CHANNELS} kernels of 5 x 5, conv1 with stride 2, fc6 and fc7 of {UNITS}, fc8",
         "parameters": shapes.totals(network(dropout=True)).parameters,
@@ -225,7 +232,7 @@ def run(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say) -> di
     kept = Kept(None if small else partial_path, settings)
     search: dict[str, Any] = {"best": SMALL_RATES, "note": "not searched in the small version"}
     if not small:
-        search = _search(train, 20, 500, kept, say)
+        search = _search(train, SEARCH_EPOCHS, HELD_OUT, kept, say)
     runs: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
     shuffled = []
     for seed in seeds:

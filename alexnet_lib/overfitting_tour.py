@@ -145,8 +145,8 @@ def averaged_dropout() -> Demo:
         found = {}
         for name, act in (("sum", lambda v: v), ("relu", lambda v: np.maximum(v, 0))):
             running = act(sampled).cumsum() / np.arange(1, masks + 1)
-            found[name] = {"running": running, "exact": float(chance @ act(exact)),
-                           "test": float(act(test))}  # fmt: skip
+            found[name] = {"running": running, "exact": round(float(chance @ act(exact)), 9),
+                           "test": round(float(act(test)), 9)}  # fmt: skip
         return {"masks": masks, "keep": keep, **found}
 
     def start(figure: Figure) -> None:
