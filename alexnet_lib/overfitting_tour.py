@@ -162,7 +162,8 @@ def averaged_dropout() -> Demo:
                 "test": ax.plot([], [], color=COLOURS["highlight"], lw=2.5,
                                 linestyle=LINE_STYLES["before"], label="test pass")[0],
             }
-            ax.set(xlim=(1, MOST_MASKS), ylim=(-1.5, 3.5), xscale="log", xlabel="masks", title=title)
+            ax.set(xlim=(1, MOST_MASKS), ylim=(-1.5, 3.5), xscale="log")
+            ax.set(xlabel="masks", title=title)
             ax.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
             ax.minorticks_off()
             ax.grid(axis="y")
