@@ -115,7 +115,8 @@ def augmented_photo(name: str = "astronaut") -> Demo:
         "a corner, mirrored": still | {"top": 0, "left": 32, "flip": True, "first": -1.0},
         "far too strong": still | {"first": 1.0, "second": 2.5, "third": -1.5, "strength": 1.0},
     }
-    return Demo(compute, draw, controls, presets, name="augmented photo", height=3.7)
+    return Demo(compute, draw, controls, presets, name="augmented photo",
+                width=6.2, height=3.0)
 
 
 # Ten units behind a ReLU and the weights that the next unit has for them, made up once: their

@@ -1,9 +1,9 @@
 """Everything interactive, under one name: `from alexnet_lib import widgets`.
 
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
-`monitor`, the demos of single chapters in `tours`,
-`depth_tour` and `overfitting_tour`, the JavaScript labs in `labs`,
-`pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in alexnet_lib/js.
+`monitor`, the demos of single chapters in `tours`, `depth_tour` and `overfitting_tour`, the
+JavaScript labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
+sheets in alexnet_lib/js.
 """
 
 from __future__ import annotations
