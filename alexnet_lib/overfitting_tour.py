@@ -75,7 +75,7 @@ def augmented_photo(name: str = "astronaut") -> Demo:
         for width, colour in ((4.5, COLOURS["background"]), (2.5, COLOURS["highlight"])):
             parts.setdefault("frames", []).append(whole.add_patch(Rectangle(
                 (0, 0), CROP, CROP, facecolor="none", edgecolor=colour, linewidth=width)))
-        pictures.image(data["seen"], title="what the network gets, 224 x 224", ax=seen)
+        pictures.image(data["seen"], title="its input, 224 x 224", ax=seen)
         parts["seen"] = seen.images[0]
 
     def draw(figure: Figure, data: dict[str, Any]) -> str:
