@@ -6,6 +6,7 @@ from . import (
     exercises_contest,
     exercises_conventions,
     exercises_lrn,
+    exercises_overfitting,
     exercises_pooling,
     exercises_relu,
     exercises_sizes,
@@ -29,6 +30,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_lrn.EXERCISES,
         *exercises_conventions.EXERCISES,
         *exercises_towers.EXERCISES,
+        *exercises_overfitting.EXERCISES,
         *exercises_training.EXERCISES,
     )
 }
