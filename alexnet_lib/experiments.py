@@ -299,6 +299,8 @@ EXPERIMENTS: dict[str, Experiment] = {
             "features",
             "How do pixels, features made by hand and learned features fare with more pictures?",
             20, (0, 1, 2), feature_ablation.run, feature_ablation.sentence,
+        ),
+        Experiment(
             "overfitting",
             "What keeps a network with many weights from learning few pictures by heart?",
             25, (0, 1, 2, 3, 4), _overfitting, overfitting.sentence,
