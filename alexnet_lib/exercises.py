@@ -6,6 +6,7 @@ from . import (
     exercises_conventions,
     exercises_lrn,
     exercises_pooling,
+    exercises_recipe,
     exercises_relu,
     exercises_sizes,
     exercises_towers,
@@ -27,6 +28,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_lrn.EXERCISES,
         *exercises_conventions.EXERCISES,
         *exercises_towers.EXERCISES,
+        *exercises_recipe.EXERCISES,
         *exercises_training.EXERCISES,
     )
 }

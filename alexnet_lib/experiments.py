@@ -19,7 +19,9 @@ from tqdm import tqdm
 from . import (
     ablations,
     augment,
+    clinic,
     datasets,
+    decay_ablation,
     models,
     networks,
     pooling_ablation,
@@ -237,6 +239,13 @@ def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu"), say)
 
 
+# The clinic, in a module of its own
+
+
+def _clinic(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return clinic.run(small, seeds, _unfinished("clinic"), say)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -259,6 +268,16 @@ EXPERIMENTS: dict[str, Experiment] = {
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
             35, (0, 1, 2), _relu, races.relu_sentence,
+        ),
+        Experiment(
+            "clinic",
+            "What do the signals, gradients and updates of AlexNet look like, fault by fault?",
+            15, (0,), _clinic, clinic.sentence,
+        ),
+        Experiment(
+            "weight_decay",
+            "Does a weight decay of .0005 lower the training error of a small network?",
+            10, (0, 1, 2, 3, 4), decay_ablation.run, decay_ablation.sentence,
         ),
     )
 }  # fmt: skip

@@ -22,10 +22,12 @@ FLOORS = [
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
+        "patients", "valley",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
         "runs", "shard_writers", "slider_times", "window_pictures",
+        "keeping",
     },
     {"augment", "demos", "ops", "optim", "sharding"},
     {
@@ -33,6 +35,7 @@ FLOORS = [
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
+        "exercises_recipe",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {"checks", "probes", "teams"},
@@ -40,7 +43,10 @@ FLOORS = [
     {"benchmarks", "sessions"},
     {"training"},
     {"ablations", "tours", "verification"},
-    {"pooling_ablation", "races", "widgets"},
+    {
+        "pooling_ablation", "races", "widgets",
+        "clinic", "decay_ablation",
+    },
     {"experiments"},
     {"results"},
     {"__main__"},
