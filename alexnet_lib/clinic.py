@@ -21,9 +21,9 @@ from .batches import Batches
 from .keeping import Kept
 from .packing import ImageSet
 from .paper import RECIPES, LayerSpec, NetworkSpec
-from .patients import PATIENTS, WARD, Patient
+from .patients import PATIENTS, WARD, Patient, find
 
-__all__ = ["MEASURES", "run", "sentence", "treat"]
+__all__ = ["MEASURES", "chart", "run", "sentence", "treat"]
 
 Say = Callable[[str], None]
 
@@ -38,7 +38,7 @@ MEASURES: dict[str, str] = {
 }
 CLASSES = ("parachute", "English springer", "cassette player")
 IMAGES, HELD_OUT = 600, 60
-STEPS, BATCH_SIZE, LOOK_EVERY, RATE = 60, 16, 10, 0.0005
+STEPS, BATCH_SIZE, LOOK_EVERY, RATE = 40, 16, 8, 0.0005
 RECIPE = (
     "the recipe quick_look, not from 2012: first weights about as wide as He et al. (2015) worked "
     "out, the last layer small, biases 0; momentum .9, decay .0005, one constant rate; "
@@ -295,4 +295,30 @@ def sentence(record: Mapping[str, Any]) -> str:
         elif file["test"] is not None:
             told += f", {file['test']['top1']:.0%} of {file['test']['images']} new photos right"
         lines.append(f"  {letter:<8} {told}")
+    return "\n".join(lines)
+
+
+def chart(record: Mapping[str, Any], who: str) -> str:
+    """Return a patient's file at its last look as a table: a row a measure, a column a layer.
+
+    record: of `run`. who: a letter, or the name of a fault.
+    """
+    file = record["patients"][find(who).name]
+    losses = [f"{value:.3g}" for value in file["loss"]]
+    every = max(1, len(losses) // 8)
+    lines = [
+        f"patient {who}, step {file['looks'][-1]}",
+        f"loss (chance {math.log(len(record['classes'])):.2f}): {', '.join(losses[::every])}"
+        + (f", then not finite at step {file['stopped']}" if file["stopped"] else ""),
+        " " * 9 + "".join(f"{name:>9}" for name in file["layers"]),
+    ]
+    for measure in MEASURES:
+        values = [layer[measure][-1] for layer in file["layers"].values()]
+        cells = (("not finite" if value is None else f"{value:.2g}") for value in values)
+        lines.append(f"{measure:9}" + "".join(f"{cell:>9}" for cell in cells))
+    if file["test"] is not None:
+        lines.append(
+            f"test on {file['test']['images']} new photos: {file['test']['top1']:.0%} right; "
+            f"asked twice, {file['test']['changed_answers']:.0%} of the answers change"
+        )
     return "\n".join(lines)

@@ -277,7 +277,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "weight_decay",
             "Does a weight decay of .0005 lower the training error of a small network?",
-            10, (0, 1, 2, 3, 4), decay_ablation.run, decay_ablation.sentence,
+            4, (0, 1, 2, 3, 4), decay_ablation.run, decay_ablation.sentence,
         ),
     )
 }  # fmt: skip

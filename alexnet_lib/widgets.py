@@ -13,6 +13,7 @@ from .labs import ConventionsLab, LRNLab
 from .monitor import TrainingMonitor
 from .pooling_lab import PoolingLab
 from .predictions import predict, recall
+from .recipe_tour import clinic_files, rolling_ball
 from .size_lab import SizeLab
 from .tours import channel_window, filters_over_time, window_stops
 from .tower_lab import TowerLab
@@ -21,4 +22,5 @@ __all__ = [
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",
+    "clinic_files", "rolling_ball",
 ]

@@ -35,7 +35,7 @@ FLOORS = [
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
-        "exercises_recipe",
+        "exercises_recipe", "recipe_tour",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {"checks", "probes", "teams"},
@@ -55,6 +55,7 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in name
 DRAWING = {
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
+    "recipe_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
 
