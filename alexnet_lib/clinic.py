@@ -23,7 +23,7 @@ from .packing import ImageSet
 from .paper import RECIPES, LayerSpec, NetworkSpec
 from .patients import PATIENTS, WARD, Patient, find
 
-__all__ = ["MEASURES", "chart", "run", "sentence", "treat"]
+__all__ = ["MEASURES", "chart", "optimizer_of", "run", "sentence", "small_spec", "treat"]
 
 Say = Callable[[str], None]
 
@@ -46,7 +46,7 @@ RECIPE = (
 )
 
 
-def _small_spec() -> NetworkSpec:
+def small_spec() -> NetworkSpec:
     """Return a little AlexNet for 28 x 28 grey pictures with the same names of layers."""
     widths = (12, 24, 24, 24, 24)
     stages: list[LayerSpec] = []
@@ -166,7 +166,7 @@ def treat(
     net = models.Net(spec)
     _begin(net, patient, seed)
     first = {name: net.stage(name).weight.detach().norm().item() for name in _weighted(spec)}
-    optimizer = _optimizer(net, patient, rate * patient.rate_factor)
+    optimizer = optimizer_of(net, patient, rate * patient.rate_factor)
     mean = augment.mean_image(train.images)
     mean = mean if patient.subtract_mean else torch.zeros_like(mean)
     labels = np.array(train.labels)
@@ -201,7 +201,8 @@ def treat(
             "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
 
 
-def _optimizer(net: models.Net, patient: Patient, rate: float) -> optim.SGD2012:
+def optimizer_of(net: models.Net, patient: Patient, rate: float) -> optim.SGD2012:
+    """Return the rule of 2012 for a network's parameters, with the patient's fault in it."""
     groups = optim.parameter_groups(net, weight_decay=RECIPES["quick_look"].weight_decay)
     held = {id(p) for name in patient.frozen for p in net.stage(name).parameters()}
     for group in groups:
@@ -258,7 +259,7 @@ def run(small: bool, seeds: Sequence[int], partial: Path | None, say: Say) -> di
     train = datasets.load(name, "train", size=size, limit=IMAGES, classes=classes)
     test = datasets.load(name, "test" if small else "val", size=size, limit=HELD_OUT,
                          classes=classes)  # fmt: skip
-    spec = _small_spec() if small else networks.network("paper", len(classes))
+    spec = small_spec() if small else networks.network("paper", len(classes))
     rate, scale = (0.02, 1 / 80) if small else (RATE, 1.0)
     settings = {
         "network": spec.name, "input_size": spec.input_size, "classes": list(classes),
@@ -276,7 +277,8 @@ def run(small: bool, seeds: Sequence[int], partial: Path | None, say: Say) -> di
         )
         for patient in PATIENTS.values()
     }
-    return {**settings, "measures": MEASURES, "patients": files}
+    spent = round(sum(file["seconds"] for file in files.values()), 1)  # of all, resumed or not
+    return {**settings, "measures": MEASURES, "patients": files, "patient_seconds": spent}
 
 
 def sentence(record: Mapping[str, Any]) -> str:
@@ -284,12 +286,13 @@ def sentence(record: Mapping[str, Any]) -> str:
     chance = 1 / len(record["classes"])
     lines = [
         f"{record['network']} network, {len(record['classes'])} classes (chance {chance:.0%}, loss "
-        f"{-math.log(chance):.2f}), {record['steps']} steps of {record['batch_size']}:"
+        f"{-math.log(chance):.2f}), {record['steps']} steps of {record['batch_size']}; median loss "
+        "of the last half:"
     ]
     for letter, name in {"healthy": "healthy", **WARD}.items():
         file = record["patients"][name]
-        last = file["loss"][-10:]
-        told = f"loss {np.mean(last):.2f} at the end" if last else "no finite loss at all"
+        last = file["loss"][len(file["loss"]) // 2 :]
+        told = f"loss {np.median(last):.2f}" if last else "no finite loss at all"
         if file["stopped"] is not None:
             told = f"the loss wasn't finite from step {file['stopped']} on"
         elif file["test"] is not None:

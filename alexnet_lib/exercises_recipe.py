@@ -236,7 +236,9 @@ def _files(rng: np.random.Generator) -> Iterator[tuple]:
     yield flat, LN10, [0.0, 1.0, 0.1], moving, wide, 0.0
     yield falling, LN10, fine, [0.0, 0.0, 0.002], wide, 0.0
     yield flat, LN10, fine, [1e-6, 1e-6, 1e-5], [7.0, 0.02, 0.0009], 0.0
+    yield falling, LN10, fine, [0.0, 0.0, 0.0], wide, 0.0
     yield falling, LN10, fine, moving, wide, 0.2
+    yield flat, LN10, fine, moving, [7.0, 0.02, 0.0009], 0.2  # faint comes before dropout
     yield flat, LN10, fine, moving, wide, 0.0
     yield flat, LN10, [0.0, 1.0, 1.0], [1e-6, 0.0, 1e-6], [7.0, 0.0, 0.0], 0.0  # dead comes first
     yield [2.3, NAN, NAN], LN10, [0.0, 1.0, 1.0], [0.9, 0.0, 0.1], [7.0, 0.0, 0.0], 0.1

@@ -50,8 +50,9 @@ PATIENTS: dict[str, Patient] = {
         Patient(
             "printed",
             "all weights start with std .01, and the biases are 1 as printed",
-            "Outputs stand near 1 in the middle layers, yet they hardly differ from picture to "
-            "picture: what is seen is the bias, not the photo. No unit is dead.",
+            "Outputs stand near 1 from conv4 to fc7, yet from layer to layer they differ less "
+            "from picture to picture: what is seen is the bias, not the photo. (What differs in "
+            "fc7 and fc8 is dropout's own doing.)",
             "A wider std in conv3 to conv5, as in the code of 2012, and no biases of 1 in fc6 and "
             "fc7. Or ImageNet, and patience.",
             start="printed",
@@ -59,32 +60,32 @@ PATIENTS: dict[str, Patient] = {
         Patient(
             "fast",
             "the rate is a hundred times too high",
-            "The update-to-weight ratio is far above 1 in 100 from the first step, and the loss "
-            "leaps up at once.",
+            "The first step alone moves conv1's weights by a tenth and fc8's by as much as they "
+            "are, and the loss leaps up at once, without end.",
             "Divide the rate by ten until the loss falls, or warm it up.",
             rate_factor=100.0,
         ),
         Patient(
             "brightness",
             "the mean image isn't subtracted",
-            "conv1's outputs have a much larger mean than the healthy ones from the first look "
-            "on, and the excess passes through all layers.",
+            "At the first look conv1's outputs have a higher mean than the healthy ones, and yet "
+            "from conv2 on they differ less across pictures. Later some of conv1's filters die.",
             "Subtract the mean image, or the mean colour, in training and at test.",
             subtract_mean=False,
         ),
         Patient(
             "labels",
             "the labels are shuffled",
-            "Every layer looks healthy: signals, gradients and updates of the right size. Only "
-            "the loss stays at chance, because there is nothing to learn.",
+            "Every layer looks healthy: signals, gradients and updates of the right size. But the "
+            "training loss never gets below chance, because there is nothing to learn.",
             "Look at twenty pictures with their labels before anything else.",
             shuffle_labels=True,
         ),
         Patient(
             "coin",
             "dropout is left on when the network is tested",
-            "Training goes well. But the same pictures, asked twice, get other answers, and the "
-            "test is worse than the training loss promises.",
+            "Training goes as the healthy one does, to the last digit. But the same photos, asked "
+            "twice, get other answers, and the test loss is higher.",
             "net.eval() before every test, net.train() after it.",
             dropout_at_test=True,
         ),
@@ -100,16 +101,16 @@ PATIENTS: dict[str, Patient] = {
         Patient(
             "frozen",
             "the optimizer was never given the convolutions",
-            "Gradients arrive in conv1 to conv5, but their updates are exactly 0. The loss may "
-            "fall all the same, on random features.",
+            "Gradients arrive in conv1 to conv5, but their updates are exactly 0. The test may "
+            "look well all the same: the last layers learn from random features.",
             "Give the optimizer all parameters; check that every layer moves in the first step.",
             frozen=("conv1", "conv2", "conv3", "conv4", "conv5"),
         ),
         Patient(
             "growing",
             "the weight decay has the wrong sign, and isn't scaled by the rate",
-            "The loss falls, for now. But the norm of every layer's weights grows by the same "
-            "factor from look to look, without end.",
+            "It starts as the healthy one does. But the norm of every layer's weights grows by the "
+            "same factor from look to look; eight layers multiply it, and the loss climbs.",
             "v <- .9 v - rate * (g + decay * w): one minus for both, one rate for both.",
             growth=5e-4,
         ),

@@ -217,7 +217,7 @@ def _title(ax: Axes, title: str) -> None:
 def _row(file: Mapping[str, Any], measure: str, look: int) -> list[float]:
     """Return a measure of all layers at a look; what isn't finite stands at the top."""
     values = [layer[measure][look] for layer in file["layers"].values()]
-    return [math.inf if value is None else value for value in values]
+    return [math.inf if value is None else abs(value) for value in values]
 
 
 def _move_board(lines: Mapping[str, Any], record: Mapping[str, Any], name: str, look: int) -> None:
@@ -291,7 +291,7 @@ def ward(record: Mapping[str, Any]) -> Figure:
     record: of the experiment "clinic". A loss that leaves the picture ends there.
     """
     figure, ax = plots.figure(height=3.0)
-    window, top, ends = 5, 2.2, []
+    window, top, ends = 8, 2.2, []
     for letter, name in {**patients.WARD, "healthy": "healthy"}.items():
         losses = np.array(record["patients"][name]["loss"], dtype=np.float64)
         smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
@@ -306,11 +306,16 @@ def ward(record: Mapping[str, Any]) -> Figure:
         ends.append((smooth[-1], letter, meaning))
     place = -math.inf
     for height, letter, meaning in sorted(ends):
-        place = max(height, place + 0.1) if height <= top else top
+        place = max(height, place + 0.07) if height <= top else top
         bold = "bold" if meaning == "ours" else "normal"
         ax.annotate(letter, (record["steps"] + 0.5, place), va="center", color=COLOURS["text"],
                     fontsize=FONT_SIZE["note"], weight=bold, annotation_clip=False)  # fmt: skip
-    ax.set(xlim=(window, record["steps"]), ylim=(0, top), xlabel="step", ylabel="training loss")
+    chance = math.log(len(record["classes"]))
+    ax.axhline(chance, color=COLOURS["grid"], lw=2, zorder=0)
+    ax.annotate("chance", (window + 0.3, chance), va="bottom", color=COLOURS["muted"],
+                fontsize=FONT_SIZE["note"])  # fmt: skip
+    ax.set(xlim=(window, record["steps"]), ylim=(0.7, top), xlabel="step",
+           ylabel="training loss")  # fmt: skip
     ax.grid(axis="y")
     return figure
 
@@ -336,7 +341,7 @@ def clinic_files(record: Mapping[str, Any] | None = None) -> Demo:
 
     letters = ["healthy", *patients.WARD]
     controls = {
-        "patient": ipywidgets.SelectionSlider(value="A", options=letters),
+        "patient": ipywidgets.SelectionSlider(value="healthy", options=letters),
         "look": ipywidgets.IntSlider(value=len(looks) - 1, min=0, max=len(looks) - 1),
     }
     presets = {name: {"patient": name} for name in letters}
