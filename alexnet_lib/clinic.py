@@ -36,6 +36,7 @@ MEASURES: dict[str, str] = {
     "update": "norm of the step over the norm of the weights",
     "weight": "norm of the weights, in units of what it was at the start",
 }
+BLOCK = 5  # steps whose losses `chart` averages
 CLASSES = ("parachute", "English springer", "cassette player")
 IMAGES, HELD_OUT = 600, 60
 STEPS, BATCH_SIZE, LOOK_EVERY, RATE = 40, 16, 8, 0.0005
@@ -307,12 +308,13 @@ def chart(record: Mapping[str, Any], who: str) -> str:
     record: of `run`. who: a letter, or the name of a fault.
     """
     file = record["patients"][find(who).name]
-    losses = [f"{value:.3g}" for value in file["loss"]]
-    every = max(1, len(losses) // 8)
+    blocks = [file["loss"][start : start + BLOCK] for start in range(0, len(file["loss"]), BLOCK)]
+    losses = [f"{np.mean(block):.3g}" for block in blocks]
     lines = [
         f"patient {who}, step {file['looks'][-1]}",
-        f"loss (chance {math.log(len(record['classes'])):.2f}): {', '.join(losses[::every])}"
-        + (f", then not finite at step {file['stopped']}" if file["stopped"] else ""),
+        f"loss, mean of {BLOCK} steps (chance {math.log(len(record['classes'])):.2f}): "
+        + ", ".join(losses)
+        + (f"; not finite at step {file['stopped']}" if file["stopped"] else ""),
         " " * 9 + "".join(f"{name:>9}" for name in file["layers"]),
     ]
     for measure in MEASURES:

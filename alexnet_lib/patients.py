@@ -77,7 +77,7 @@ PATIENTS: dict[str, Patient] = {
             "labels",
             "the labels are shuffled",
             "Every layer looks healthy: signals, gradients and updates of the right size. But the "
-            "training loss never gets below chance, because there is nothing to learn.",
+            "training loss stays above chance, because there is nothing to learn.",
             "Look at twenty pictures with their labels before anything else.",
             shuffle_labels=True,
         ),

@@ -107,6 +107,7 @@ ABLATIONS = {
     "lrn_ablation": "With and without LRN",
     "pooling": "Pooling windows apart and overlapping",
     "relu": "ReLU against tanh",
+    "weight_decay": "With and without weight decay",
 }
 
 
