@@ -8,6 +8,7 @@ from . import (
     exercises_lrn,
     exercises_overfitting,
     exercises_pooling,
+    exercises_recipe,
     exercises_relu,
     exercises_sizes,
     exercises_towers,
@@ -31,6 +32,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_conventions.EXERCISES,
         *exercises_towers.EXERCISES,
         *exercises_overfitting.EXERCISES,
+        *exercises_recipe.EXERCISES,
         *exercises_training.EXERCISES,
     )
 }

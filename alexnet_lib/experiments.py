@@ -19,9 +19,11 @@ from tqdm import tqdm
 from . import (
     ablations,
     augment,
+    clinic,
     datasets,
     feature_ablation,
     heads,
+    decay_ablation,
     models,
     networks,
     overfitting,
@@ -260,6 +262,11 @@ def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
 
 def _overfitting(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return overfitting.run(small, seeds, _unfinished("overfitting"), say)
+# The clinic, in a module of its own
+
+
+def _clinic(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return clinic.run(small, seeds, _unfinished("clinic"), say)
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -304,6 +311,16 @@ EXPERIMENTS: dict[str, Experiment] = {
             "overfitting",
             "What keeps a network with many weights from learning few pictures by heart?",
             25, (0, 1, 2, 3, 4), _overfitting, overfitting.sentence,
+        ),
+        Experiment(
+            "clinic",
+            "What do the signals, gradients and updates of AlexNet look like, fault by fault?",
+            15, (0,), _clinic, clinic.sentence,
+        ),
+        Experiment(
+            "weight_decay",
+            "Does a weight decay of .0005 lower the training error of a small network?",
+            4, (0, 1, 2, 3, 4), decay_ablation.run, decay_ablation.sentence,
         ),
     )
 }  # fmt: skip

@@ -22,6 +22,7 @@ from .monitor import TrainingMonitor
 from .overfitting_tour import augmented_photo, averaged_dropout
 from .pooling_lab import PoolingLab
 from .predictions import predict, recall
+from .recipe_tour import clinic_files, rolling_ball
 from .size_lab import SizeLab
 from .tours import channel_window, filters_over_time, window_stops
 from .tower_lab import TowerLab
@@ -34,4 +35,5 @@ __all__ = [
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",
     "winners_by_year",
+    "clinic_files", "rolling_ball",
 ]

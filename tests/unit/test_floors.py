@@ -24,6 +24,7 @@ FLOORS = [
         "shards", "shipped",
         "mistakes",
         "contest", "orientations",
+        "patients", "valley",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
@@ -33,6 +34,7 @@ FLOORS = [
     {
         "augment", "demos", "ops", "optim", "sharding",
         "assignments", "desk_words",
+        "keeping",
     },
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
@@ -41,6 +43,7 @@ FLOORS = [
         "predictions",
         "contest_tour", "exercises_contest",
         "exercises_overfitting", "overfitting_tour",
+        "exercises_recipe", "recipe_tour",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {
@@ -62,7 +65,10 @@ FLOORS = [
         "feature_ablation",
         "training_desk",
     },
-    {"overfitting", "widgets"},
+    {
+        "overfitting", "widgets",
+        "clinic", "decay_ablation",
+    },
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -74,6 +80,7 @@ DRAWING = {
     "mistake_pictures", "training_desk",
     "contest_tour",
     "overfitting_tour",
+    "recipe_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {
     "grids", "numerals", "pictures", "plots", "window_pictures",
