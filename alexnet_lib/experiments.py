@@ -20,6 +20,7 @@ from . import (
     ablations,
     augment,
     datasets,
+    miniatures,
     models,
     networks,
     pooling_ablation,
@@ -259,6 +260,21 @@ EXPERIMENTS: dict[str, Experiment] = {
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
             35, (0, 1, 2), _relu, races.relu_sentence,
+        ),
+        Experiment(
+            "depth",
+            "What does a small AlexNet lose without one of its middle convolutions?",
+            16, (0, 1, 2), miniatures.depth, miniatures.sentence,
+        ),
+        Experiment(
+            "two_towers",
+            "Do two towers err less than one tower with half the kernels?",
+            7, (0, 1, 2), miniatures.two_towers, miniatures.sentence,
+        ),
+        Experiment(
+            "ensemble",
+            "What are the votes of several networks, and of ten views, worth?",
+            6, (0, 1, 2, 3, 4), miniatures.ensemble, miniatures.ensemble_sentence,
         ),
     )
 }  # fmt: skip

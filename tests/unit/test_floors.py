@@ -41,6 +41,9 @@ FLOORS = [
     {"training"},
     {"ablations", "tours", "verification"},
     {"pooling_ablation", "races", "widgets"},
+    {
+        "miniatures",
+    },
     {"experiments"},
     {"results"},
     {"__main__"},
