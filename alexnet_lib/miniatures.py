@@ -146,14 +146,14 @@ class Workshop:
     """
 
     def __init__(self, small: bool, path: Path | None, say: Say) -> None:
-        name, count, held = ("shapes", 600, 200) if small else ("cifar10", 8000, 4000)
+        name, count, held = ("shapes", 600, 200) if small else ("cifar10", 4000, 2000)
         self.small, self.say = small, say
         self.images = datasets.load(name, "train", size=32, limit=count)
         self.test = datasets.load(name, "val" if small else "test", size=32, limit=held)
-        self.epochs, self.search_epochs = (3, 1) if small else (20, 8)
+        self.epochs, self.search_epochs = (3, 1) if small else (15, 5)
         self.mean = augment.mean_image(self.images.images)
         self.kept = Kept(None if small else path, {
-            "epochs": self.epochs, "images": count, "recipe": RECIPE, "rates": list(RATES),
+            "epochs": self.epochs, "images": count, "test": held, "recipe": RECIPE, "rates": list(RATES),
             "channels": list(CHANNELS),
         })
 
