@@ -20,6 +20,7 @@ from . import (
     ablations,
     augment,
     datasets,
+    heads,
     miniatures,
     models,
     networks,
@@ -238,6 +239,19 @@ def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu"), say)
 
 
+def _shipped_network(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return heads.ship(small, say)
+
+
+def _shipped_sentence(record: Mapping[str, Any]) -> str:
+    return (
+        f"The network that ships names {record['top1']:.1%} of {record['val_images']:,} photos "
+        f"({record['data_note']}) rightly, {record['top5']:.1%} with five guesses, centre crop; "
+        f"its fully connected layers, of rank {record['rank']}, take "
+        f"{record['stored_bytes'] / 1e6:.1f} MB."
+    )
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -275,6 +289,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "ensemble",
             "What are the votes of several networks, and of ten views, worth?",
             6, (0, 1, 2, 3, 4), miniatures.ensemble, miniatures.ensemble_sentence,
+        ),
+        Experiment(
+            "shipped_network",
+            "How often is the network that ships right, on photos that it has never seen?",
+            15, (0,), _shipped_network, _shipped_sentence,
         ),
     )
 }  # fmt: skip

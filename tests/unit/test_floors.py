@@ -17,6 +17,7 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {
         "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
+        "verdicts",
     },  # standard library only
     {
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
@@ -31,15 +32,19 @@ FLOORS = [
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
-        "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
+        "exercises_inside", "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {"checks", "probes", "teams"},
-    {"evaluation", "tower_runs"},
-    {"benchmarks", "sessions"},
+    {
+        "deconvolution", "evaluation", "inspection", "tower_runs",
+    },
+    {"benchmarks", "heads", "sessions"},
     {"training"},
-    {"ablations", "tours", "verification"},
+    {
+        "ablations", "claims", "inside_tours", "tours", "verification",
+    },
     {"pooling_ablation", "races", "widgets"},
     {
         "miniatures",
@@ -50,7 +55,7 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
+    "demos", "depth_tour", "grids", "inside_tours", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
 }  # may load matplotlib
 WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
