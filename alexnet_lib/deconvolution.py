@@ -15,10 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from . import augment, inspection
 from .models import LRN, Net, SameMapNorm
 from .paper import LayerSpec, unknown_name
 
-__all__ = ["GATES", "Projection", "Trail", "follow", "project", "transposed_conv", "unpool"]
+__all__ = [
+    "GATES", "Portrait", "Projection", "Trail", "follow", "portraits", "project", "striking",
+    "transposed_conv", "unpool",
+]
 
 GATES = ("deconvolution", "gradient")
 
@@ -86,10 +90,17 @@ def transposed_conv(signal: torch.Tensor, conv: nn.Conv2d, size: tuple[int, int]
     signal: (N, K, H', W'), what comes from above. size: (H, W) of what went into `conv`. Returns
     (N, C, H, W), the transpose of the convolution without its bias.
     """
-    laid = F.conv_transpose2d(signal, conv.weight, stride=conv.stride, groups=conv.groups)
-    (top, left), (H, W) = conv.padding, size
-    edges = (-left, W + left - laid.shape[3], -top, H + top - laid.shape[2])
-    return F.pad(laid, edges)  # a negative edge cuts off
+    (H, W), channels = size, conv.in_channels
+    rows = signal.abs().amax(dim=(0, 1, 3)).nonzero()
+    columns = signal.abs().amax(dim=(0, 1, 2)).nonzero()
+    if not len(rows):
+        return signal.new_zeros(len(signal), channels, H, W)
+    (first, last), (left, right) = ((int(i.min()), int(i.max()) + 1) for i in (rows, columns))
+    there = signal[:, :, first:last, left:right]  # zeros around it leave nothing
+    laid = F.conv_transpose2d(there, conv.weight, stride=conv.stride, groups=conv.groups)
+    top = first * conv.stride[0] - conv.padding[0]
+    side = left * conv.stride[1] - conv.padding[1]
+    return F.pad(laid, (side, W - side - laid.shape[3], top, H - top - laid.shape[2]))
 
 
 def unpool(signal: torch.Tensor, winners: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -167,3 +178,56 @@ def project(
     )
 
 
+@dataclass(frozen=True)
+class Portrait:
+    """One unit: channel, of a stage, the pictures that it answers to most, and what in them.
+
+    patches: uint8 (h, w, 3), its receptive field cut out of each picture. seen: (h, w, 3) float32,
+    the projection there. values: its answers. images: which pictures.
+    """
+
+    channel: int
+    patches: tuple[np.ndarray, ...]
+    seen: tuple[np.ndarray, ...]
+    values: tuple[float, ...]
+    images: tuple[int, ...]
+
+
+def striking(maps: np.ndarray, count: int) -> list[int]:
+    """Return the channels whose strongest answer to any picture most exceeds their average best.
+
+    maps: (N, C, H, W). Among the stronger half of the channels, so that hardly used ones stay out.
+    """
+    best = maps.max(axis=(2, 3))  # (N, C)
+    strongest = best.max(axis=0)
+    ratio = strongest / (best.mean(axis=0) + 1e-6)
+    ratio[strongest < np.median(strongest)] = 0
+    return np.argsort(-ratio, kind="stable")[:count].tolist()
+
+
+def portraits(
+    net: Net, pictures: np.ndarray, mean: torch.Tensor, stage: str, channels: list[int],
+    maps: np.ndarray, count: int = 4,
+) -> list[Portrait]:
+    """Return what some units of a stage answer to, each in its `count` strongest pictures.
+
+    pictures: uint8 (N, H, W, 3), of the network's size. mean: as `augment.to_input` takes it.
+    maps: (N, C, H, W), the stage's output for these pictures, after its ReLU.
+    """
+    trails: dict[int, Trail] = {}
+    made = []
+    for channel in channels:
+        patches, seen = inspection.top_patches(maps, channel, count), []
+        cut = []
+        for patch in patches:
+            if patch.image not in trails:
+                picture = torch.from_numpy(np.array(pictures[patch.image]))[None]
+                trails[patch.image] = follow(net, augment.to_input(picture, mean), stage)
+            found = project(trails[patch.image], channel, (patch.row, patch.column))
+            top, left, bottom, right = found.box
+            cut.append(np.array(pictures[patch.image][top:bottom, left:right]))
+            seen.append(found.picture[top:bottom, left:right].copy())
+        values = tuple(patch.value for patch in patches)
+        images = tuple(patch.image for patch in patches)
+        made.append(Portrait(channel, tuple(cut), tuple(seen), values, images))
+    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     exercises_conventions,
+    exercises_inside,
     exercises_lrn,
     exercises_pooling,
     exercises_relu,
@@ -28,6 +29,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_conventions.EXERCISES,
         *exercises_towers.EXERCISES,
         *exercises_training.EXERCISES,
+        *exercises_inside.EXERCISES,
     )
 }
 

@@ -35,7 +35,7 @@ CHANNELS = (16, 32, 48, 48, 48)
 HALF = (8, 16, 24, 24, 48)  # half the kernels, conv5 kept whole as in [S layers-145-half.cfg]
 UNITS = 128
 BATCH_SIZE, MOMENTUM, DECAY = 64, 0.9, 5e-4
-RATES = (0.005, 0.01, 0.02)
+RATES = (0.005, 0.01)
 RECIPE = (
     "batch 64, momentum .9, decay .0005; the rate divided by 10 after 60% and again after 85% of "
     "the run; random crops of 28 from 32 pixels, mirrored at random; He initialization, biases 0; "
@@ -146,14 +146,14 @@ class Workshop:
     """
 
     def __init__(self, small: bool, path: Path | None, say: Say) -> None:
-        name, count, held = ("shapes", 600, 200) if small else ("cifar10", 4000, 2000)
+        name, count, held = ("shapes", 600, 200) if small else ("cifar10", 3000, 2000)
         self.small, self.say = small, say
         self.images = datasets.load(name, "train", size=32, limit=count)
         self.test = datasets.load(name, "val" if small else "test", size=32, limit=held)
-        self.epochs, self.search_epochs = (3, 1) if small else (15, 5)
+        self.epochs, self.search_epochs = (3, 1) if small else (12, 5)
         self.mean = augment.mean_image(self.images.images)
         self.kept = Kept(None if small else path, {
-            "epochs": self.epochs, "images": count, "test": held, "recipe": RECIPE, "rates": list(RATES),
+            "epochs": self.epochs, "images": count, "test": held, "recipe": RECIPE,
             "channels": list(CHANNELS),
         })
 

@@ -14,11 +14,13 @@ from .monitor import TrainingMonitor
 from .pooling_lab import PoolingLab
 from .predictions import predict, recall
 from .size_lab import SizeLab
+from .inside_tours import hide_a_square, neighbour_rows, unit_portraits
 from .tours import channel_window, filters_over_time, window_stops
 from .tower_lab import TowerLab
 
 __all__ = [
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
-    "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
+    "channel_window", "deep_signal", "filters_over_time",
+    "hide_a_square", "neighbour_rows", "unit_portraits", "predict", "recall", "show",
     "window_stops",
 ]

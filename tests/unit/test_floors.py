@@ -38,9 +38,13 @@ FLOORS = [
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {"checks", "probes", "teams"},
     {
-        "deconvolution", "evaluation", "inspection", "tower_runs",
+        "inspection",
+        "evaluation", "tower_runs",
     },
-    {"benchmarks", "heads", "sessions"},
+    {
+        "deconvolution",
+        "benchmarks", "heads", "sessions",
+    },
     {"training"},
     {
         "ablations", "claims", "inside_tours", "tours", "verification",
