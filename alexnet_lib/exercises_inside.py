@@ -165,7 +165,7 @@ OCCLUSION = Exercise(
     cases=_pictures,
     mistakes={
         _wrong_map(drop=lambda whole, hidden: hidden - whole):
-            "the sign is turned: a drop is the score before minus the score with the square hidden.",
+            "the sign is turned: a drop is the score before minus the score afterwards.",
         _wrong_map(drop=lambda whole, hidden: hidden):
             "that's the score with the square hidden. Take it from the whole picture's score.",
         _wrong_map(keep=True):
@@ -252,10 +252,11 @@ VERDICT = Exercise(
     question=(
         "each is a list of an effect's values, one a seed, positive as the paper says; paper is "
         "its number; setting is \"the paper's\" where network and data are, else 'smaller'. Fewer "
-        "than 2 values: 'not tested'. Else take their mean and margin = t * s / sqrt(n), s the sample "
-        "standard deviation (divided by n - 1), t = verdicts.STUDENT[n]. Mean minus margin not "
-        "above 0: 'not seen at this scale'. Above 0, in the paper's setting, the paper's number at most "
-        "one margin from the mean: 'reproduced'. Above 0 otherwise: 'in the same direction'. "
+        "than 2 values: 'not tested'. Else take their mean and margin = t * s / sqrt(n), s the "
+        "sample standard deviation (divided by n - 1), t = verdicts.STUDENT[n]. Mean minus margin "
+        "not above 0: 'not seen at this scale'. Above 0, in the paper's setting, with the paper's "
+        "number at most one margin from the mean: 'reproduced'. Above 0 otherwise: 'in the same "
+        "direction'. "
         "Returns one of these four strings."
     ),
     hints=(

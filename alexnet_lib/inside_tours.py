@@ -189,7 +189,8 @@ def neighbour_rows(
         height=1.35 * len(queries) + 0.3, rows=len(queries), columns=count + 1, squeeze=False
     )
     for number, (row, query) in enumerate(zip(axes, queries, strict=True)):
-        for ax, index in zip(row, [query, *inspection.nearest(features, query, count)], strict=True):
+        shown = [query, *inspection.nearest(features, query, count)]
+        for ax, index in zip(row, shown, strict=True):
             pictures.image(images[index][::2, ::2], ax=ax)
         if titles:
             row[0].set_ylabel(titles[number], fontsize=FONT_SIZE["note"])

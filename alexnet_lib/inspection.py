@@ -15,8 +15,8 @@ from .models import Net
 from .probes import activations
 
 __all__ = [
-    "NOISE_COLOUR", "Patch", "colourfulness", "describe", "distances", "nearest", "occlusion", "places",
-    "shuffled_gaps", "top_patches",
+    "NOISE_COLOUR", "Patch", "colourfulness", "describe", "distances", "nearest", "occlusion",
+    "places", "shuffled_gaps", "top_patches",
 ]
 
 NOISE_COLOUR = 2 / 3  # of a filter of independent weights: two of its three directions are colour

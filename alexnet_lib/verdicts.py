@@ -21,14 +21,11 @@ NOT_SEEN = "not seen at this scale"
 NOT_SO = "not so"
 NOT_TESTED = "not tested"
 VERDICTS = {
-    REPRODUCED: "our number is the paper's: a count within 2%, an effect, in the paper's own "
-    "setting, whose margin holds the paper's",
-    DIRECTION: "the effect is there, beyond chance, in a smaller setting or of another size; a "
-    "count within 10%",
-    NOT_SEEN: "the effect isn't beyond chance here, or points the other way; a smaller setting "
-    "can't refute the paper",
-    NOT_SO: "a count that depends on no scale comes out otherwise",
-    NOT_TESTED: "nothing comparable has been measured here",
+    REPRODUCED: "in the paper's setting, within the margin; a count within 2%",
+    DIRECTION: "beyond chance, but smaller setting or other size; a count within 10%",
+    NOT_SEEN: "not beyond chance here, or the other way round",
+    NOT_SO: "a count, which knows no scale, comes out otherwise",
+    NOT_TESTED: "nothing comparable was measured here",
 }
 NEAR, CLOSE = 0.02, 0.10  # of the printed number
 CHANCE = 0.05

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from .demos import Demo, show
 from .depth_tour import deep_signal
+from .inside_tours import hide_a_square, neighbour_rows, unit_portraits
 from .labs import ConventionsLab, LRNLab
 from .monitor import TrainingMonitor
 from .pooling_lab import PoolingLab
 from .predictions import predict, recall
 from .size_lab import SizeLab
-from .inside_tours import hide_a_square, neighbour_rows, unit_portraits
 from .tours import channel_window, filters_over_time, window_stops
 from .tower_lab import TowerLab
 

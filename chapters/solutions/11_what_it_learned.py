@@ -30,7 +30,7 @@ def occlusion_map(picture, weights, size, step):
 
 
 def verdict(each, paper, setting):
-    """Judge an effect by the ledger's rule: first whether it's there, then whether it's the same."""
+    """Judge an effect by the ledger's rule: is it there, and is it the same."""
     n = len(each)
     if n < 2:
         return "not tested"
