@@ -252,6 +252,10 @@ def _shipped_sentence(record: Mapping[str, Any]) -> str:
     )
 
 
+def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return races.relu_race(small, seeds, _unfinished("relu_wide"), say, races.WIDE)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -278,17 +282,22 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "depth",
             "What does a small AlexNet lose without one of its middle convolutions?",
-            16, (0, 1, 2), miniatures.depth, miniatures.sentence,
+            3, (0, 1, 2), miniatures.depth, miniatures.sentence,
         ),
         Experiment(
             "two_towers",
             "Do two towers err less than one tower with half the kernels?",
-            7, (0, 1, 2), miniatures.two_towers, miniatures.sentence,
+            2, (0, 1, 2), miniatures.two_towers, miniatures.sentence,
         ),
         Experiment(
             "ensemble",
             "What are the votes of several networks, and of ten views, worth?",
-            6, (0, 1, 2, 3, 4), miniatures.ensemble, miniatures.ensemble_sentence,
+            2, (0, 1, 2, 3, 4), miniatures.ensemble, miniatures.ensemble_sentence,
+        ),
+        Experiment(
+            "relu_wide",
+            "And with twice the kernels, on three times as many pictures?",
+            60, (0, 1), _relu_wide, races.relu_sentence,
         ),
         Experiment(
             "shipped_network",
