@@ -88,7 +88,7 @@ def unit_portraits(portraits: Mapping[str, Sequence[Portrait]], columns: int = 4
     units = min(len(each) for each in portraits.values())
     controls = {
         "layer": ipywidgets.ToggleButtons(
-            options=stages, value=stages[0], style={"button_width": "auto"}
+            options=stages, value=stages[len(stages) // 2], style={"button_width": "auto"}
         ),
         "unit": ipywidgets.IntSlider(value=1, min=1, max=units, description="unit shown"),
     }
@@ -100,7 +100,7 @@ def unit_portraits(portraits: Mapping[str, Sequence[Portrait]], columns: int = 4
 def _heat(ax: Axes, drops: np.ndarray, most: float, side: int) -> Any:
     """Draw an occlusion map over the whole picture's side, white at 0."""
     image = ax.imshow(
-        drops, cmap="PuOr", vmin=-most, vmax=most, extent=(0, side, side, 0),
+        drops, cmap="PuOr_r", vmin=-most, vmax=most, extent=(0, side, side, 0),
         interpolation="nearest",
     )  # fmt: skip
     pictures.bare(ax, "drop, where the square is")
@@ -141,7 +141,7 @@ def hide_a_square(
                       edgecolor=COLOURS["text"])
         )
         scale = figure.colorbar(parts["heat"], ax=right, fraction=0.046, pad=0.03)
-        scale.set_ticks([-most, 0, most], labels=[f"{100 * v:+.0f}" for v in (-most, 0, most)])
+        scale.set_ticks([-most, 0, most], labels=[f"{100 * v:+.0f}" if v else "0" for v in (-most, 0, most)])
         scale.ax.tick_params(labelsize=FONT_SIZE["tick"])
         scale.set_label("points", fontsize=FONT_SIZE["note"])
 
@@ -173,7 +173,7 @@ def hide_a_square(
         "what matters most": {"size": sizes[-1], "row": int(at[0]), "column": int(at[1])},
         "what matters least": {"size": sizes[-1], "row": int(least[0]), "column": int(least[1])},
     }
-    return Demo(compute, draw, controls, presets, name="hide a square", height=3.5)
+    return Demo(compute, draw, controls, presets, name="hide a square", height=3.1)
 
 
 def neighbour_rows(
@@ -191,7 +191,7 @@ def neighbour_rows(
     for number, (row, query) in enumerate(zip(axes, queries, strict=True)):
         shown = [query, *inspection.nearest(features, query, count)]
         for ax, index in zip(row, shown, strict=True):
-            pictures.image(images[index][::2, ::2], ax=ax)
+            pictures.image(images[index][::3, ::3], ax=ax)
         if titles:
             row[0].set_ylabel(titles[number], fontsize=FONT_SIZE["note"])
     axes[0, 0].set_title("picture", fontsize=FONT_SIZE["note"])
