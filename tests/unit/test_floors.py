@@ -32,7 +32,8 @@ FLOORS = [
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
-        "exercises_inside", "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
+        "exercises_inside",
+        "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
@@ -59,7 +60,8 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
-    "demos", "depth_tour", "grids", "inside_tours", "labs", "monitor", "numerals", "pictures", "plots",
+    "inside_tours",
+    "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
 }  # may load matplotlib
 WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
