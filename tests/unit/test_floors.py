@@ -46,6 +46,15 @@ FLOORS = [
         "deconvolution",
         "benchmarks", "heads", "sessions",
     },
+    {
+        "probes", "teams",
+        "progress",
+    },
+    {
+        "evaluation", "tower_runs",
+        "checks",
+    },
+    {"benchmarks", "heads", "sessions"},
     {"training"},
     {
         "ablations", "claims", "inside_tours", "tours", "verification",
