@@ -37,24 +37,19 @@ FLOORS = [
         "predictions",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
-    {"checks", "probes", "teams"},
-    {
-        "inspection",
-        "evaluation", "tower_runs",
-    },
-    {
-        "deconvolution",
-        "benchmarks", "heads", "sessions",
-    },
     {
         "probes", "teams",
         "progress",
     },
     {
+        "inspection",
         "evaluation", "tower_runs",
         "checks",
     },
-    {"benchmarks", "heads", "sessions"},
+    {
+        "deconvolution",
+        "benchmarks", "heads", "sessions",
+    },
     {"training"},
     {
         "ablations", "claims", "inside_tours", "tours", "verification",
