@@ -75,7 +75,9 @@ def _errors(record: Record, arm: str, measure: str) -> np.ndarray:
     if measure == "gap":
         return _errors(record, arm, "test") - _errors(record, arm, "train")
     if measure == "train":
-        return np.array([run["train_error_after"] for run in runs])
+        if "train_error_after" in runs[0]:
+            return np.array([run["train_error_after"] for run in runs])
+        return np.array([run["train_error"][-1] for run in runs])
     return np.array([run["test_error"][-1] for run in runs])
 
 

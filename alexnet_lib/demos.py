@@ -34,6 +34,7 @@ from . import palette, pictures, plots
 
 __all__ = ["Demo", "DemoManners", "Painter", "read_script", "sentence_html", "show"]
 
+LARGE_PNG = 150_000  # bytes
 SCRIPTS = Path(__file__).with_name("js")
 
 
@@ -171,13 +172,13 @@ class Painter:
         return stream.getvalue()
 
 
-def _stored(png: bytes) -> str:
-    """Return a PNG as a notebook keeps it: in 256 colours, a third of the bytes of a photo."""
+def _lighter(png: bytes) -> bytes:
+    """Return a large PNG, one of photos, in 256 colours: in a third of the bytes."""
+    if len(png) < LARGE_PNG:
+        return png
     stream = io.BytesIO()
-    Image.open(io.BytesIO(png)).convert("RGB").quantize(256, kmeans=2).save(
-        stream, "PNG", optimize=True
-    )
-    return base64.b64encode(stream.getvalue()).decode()
+    Image.open(io.BytesIO(png)).quantize(256, kmeans=2).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
 
 
 def _without_gradients() -> AbstractContextManager:
@@ -322,5 +323,6 @@ class Demo(ipywidgets.VBox):
         """Return widget, still picture and text; a page without a kernel shows the latter two."""
         bundle = super()._repr_mimebundle_(**options)
         data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
-        data |= {"text/plain": repr(self), "image/png": _stored(self.picture)}
+        still = base64.b64encode(_lighter(self.picture)).decode()
+        data |= {"text/plain": repr(self), "image/png": still}
         return data, {"image/png": {"alt": self.summary, "width": self._pixels()}}

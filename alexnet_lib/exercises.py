@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from . import (
+    exercises_contest,
     exercises_conventions,
     exercises_inside,
     exercises_lrn,
+    exercises_overfitting,
     exercises_pooling,
     exercises_relu,
     exercises_sizes,
@@ -22,12 +24,14 @@ EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise
     for exercise in (
         *exercises_sizes.EXERCISES,
+        *exercises_contest.EXERCISES,
         *exercises_windows.EXERCISES,
         *exercises_pooling.EXERCISES,
         *exercises_relu.EXERCISES,
         *exercises_lrn.EXERCISES,
         *exercises_conventions.EXERCISES,
         *exercises_towers.EXERCISES,
+        *exercises_overfitting.EXERCISES,
         *exercises_training.EXERCISES,
         *exercises_inside.EXERCISES,
     )

@@ -141,7 +141,8 @@ def hide_a_square(
                       edgecolor=COLOURS["text"])
         )
         scale = figure.colorbar(parts["heat"], ax=right, fraction=0.046, pad=0.03)
-        scale.set_ticks([-most, 0, most], labels=[f"{100 * v:+.0f}" if v else "0" for v in (-most, 0, most)])
+        ends = f"{100 * most:.0f}"
+        scale.set_ticks([-most, 0, most], labels=[f"-{ends}", "0", f"+{ends}"])
         scale.ax.tick_params(labelsize=FONT_SIZE["tick"])
         scale.set_label("points", fontsize=FONT_SIZE["note"])
 

@@ -23,18 +23,26 @@ FLOORS = [
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
+        "mistakes",
+        "contest", "orientations",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
         "runs", "shard_writers", "slider_times", "window_pictures",
+        "estimates", "mistake_pictures",
     },
-    {"augment", "demos", "ops", "optim", "sharding"},
+    {
+        "augment", "demos", "ops", "optim", "sharding",
+        "assignments", "desk_words",
+    },
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
         "exercises_inside",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
+        "contest_tour", "exercises_contest",
+        "exercises_overfitting", "overfitting_tour",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {
@@ -52,10 +60,17 @@ FLOORS = [
     },
     {"training"},
     {
-        "ablations", "claims", "inside_tours", "tours", "verification",
+        "ablations", "tours", "verification",
+        "claims", "inside_tours",
+        "paces",
     },
-    {"pooling_ablation", "races", "widgets"},
     {
+        "pooling_ablation", "races",
+        "feature_ablation",
+        "training_desk",
+    },
+    {
+        "overfitting", "widgets",
         "miniatures",
     },
     {"experiments"},
@@ -67,8 +82,15 @@ DRAWING = {
     "inside_tours",
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
+    "mistake_pictures", "training_desk",
+    "contest_tour",
+    "overfitting_tour",
 }  # may load matplotlib
-WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
+WITHOUT_TORCH = {
+    "grids", "numerals", "pictures", "plots", "window_pictures",
+    "contest", "orientations",
+    "mistake_pictures", "mistakes",
+} | FLOORS[0]  # fmt: skip
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
