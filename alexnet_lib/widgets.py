@@ -31,8 +31,7 @@ from .training_desk import TrainingDesk
 __all__ = [
     "TrainingDesk",
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
-    "channel_window", "deep_signal", "filters_over_time",
-    "hide_a_square", "neighbour_rows", "unit_portraits", "predict", "recall", "show",
+    "hide_a_square", "neighbour_rows", "unit_portraits",
     "augmented_photo", "averaged_dropout",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",
