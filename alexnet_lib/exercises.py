@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     exercises_contest,
     exercises_conventions,
+    exercises_inside,
     exercises_lrn,
     exercises_overfitting,
     exercises_pooling,
@@ -34,6 +35,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_overfitting.EXERCISES,
         *exercises_recipe.EXERCISES,
         *exercises_training.EXERCISES,
+        *exercises_inside.EXERCISES,
     )
 }
 

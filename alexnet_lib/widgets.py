@@ -17,6 +17,7 @@ from __future__ import annotations
 from .contest_tour import winners_by_year
 from .demos import Demo, show
 from .depth_tour import deep_signal
+from .inside_tours import hide_a_square, neighbour_rows, unit_portraits
 from .labs import ConventionsLab, LRNLab
 from .monitor import TrainingMonitor
 from .overfitting_tour import augmented_photo, averaged_dropout
@@ -31,6 +32,7 @@ from .training_desk import TrainingDesk
 __all__ = [
     "TrainingDesk",
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
+    "hide_a_square", "neighbour_rows", "unit_portraits",
     "augmented_photo", "averaged_dropout",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",

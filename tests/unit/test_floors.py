@@ -17,6 +17,7 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {
         "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
+        "verdicts",
     },  # standard library only
     {
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
@@ -39,6 +40,7 @@ FLOORS = [
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
+        "exercises_inside",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
         "contest_tour", "exercises_contest",
@@ -51,13 +53,18 @@ FLOORS = [
         "progress",
     },
     {
+        "inspection",
         "evaluation", "tower_runs",
         "checks",
     },
-    {"benchmarks", "heads", "sessions"},
+    {
+        "deconvolution",
+        "benchmarks", "heads", "sessions",
+    },
     {"training"},
     {
         "ablations", "tours", "verification",
+        "claims", "inside_tours",
         "paces",
     },
     {
@@ -68,6 +75,7 @@ FLOORS = [
     {
         "overfitting", "widgets",
         "clinic", "decay_ablation",
+        "miniatures",
     },
     {"experiments"},
     {"results"},
@@ -75,6 +83,7 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
+    "inside_tours",
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
     "mistake_pictures", "training_desk",
