@@ -5,9 +5,11 @@ from __future__ import annotations
 from . import (
     exercises_contest,
     exercises_conventions,
+    exercises_inside,
     exercises_lrn,
     exercises_overfitting,
     exercises_pooling,
+    exercises_recipe,
     exercises_relu,
     exercises_sizes,
     exercises_towers,
@@ -31,7 +33,9 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_conventions.EXERCISES,
         *exercises_towers.EXERCISES,
         *exercises_overfitting.EXERCISES,
+        *exercises_recipe.EXERCISES,
         *exercises_training.EXERCISES,
+        *exercises_inside.EXERCISES,
     )
 }
 

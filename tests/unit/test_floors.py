@@ -17,6 +17,7 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {
         "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
+        "verdicts",
     },  # standard library only
     {
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
@@ -24,6 +25,7 @@ FLOORS = [
         "shards", "shipped",
         "mistakes",
         "contest", "orientations",
+        "patients", "valley",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
@@ -33,14 +35,17 @@ FLOORS = [
     {
         "augment", "demos", "ops", "optim", "sharding",
         "assignments", "desk_words",
+        "keeping",
     },
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
+        "exercises_inside",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
         "contest_tour", "exercises_contest",
         "exercises_overfitting", "overfitting_tour",
+        "exercises_recipe", "recipe_tour",
     },
     {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {
@@ -48,13 +53,18 @@ FLOORS = [
         "progress",
     },
     {
+        "inspection",
         "evaluation", "tower_runs",
         "checks",
     },
-    {"benchmarks", "heads", "sessions"},
+    {
+        "deconvolution",
+        "benchmarks", "heads", "sessions",
+    },
     {"training"},
     {
         "ablations", "tours", "verification",
+        "claims", "inside_tours",
         "paces",
     },
     {
@@ -62,21 +72,24 @@ FLOORS = [
         "feature_ablation",
         "training_desk",
     },
-    {"widgets"},
-    {"ablations", "tours", "verification"},
-    {"pooling_ablation", "races", "widgets"},
-    {"overfitting"},
+    {
+        "overfitting", "widgets",
+        "clinic", "decay_ablation",
+        "miniatures",
+    },
     {"experiments"},
     {"results"},
     {"__main__"},
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
+    "inside_tours",
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
     "mistake_pictures", "training_desk",
     "contest_tour",
     "overfitting_tour",
+    "recipe_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {
     "grids", "numerals", "pictures", "plots", "window_pictures",
