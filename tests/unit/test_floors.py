@@ -17,6 +17,7 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {
         "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
+        "native",
     },  # standard library only
     {
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
