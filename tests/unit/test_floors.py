@@ -23,6 +23,7 @@ FLOORS = [
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
+        "pool_kernels", "update_kernels",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
