@@ -21,7 +21,7 @@ import torch
 
 from .native import Maps, compiled_library, expect, share
 
-__all__ = ["compiled_library", "lrn", "lrn_portable"]
+__all__ = ["compiled_library", "lrn", "lrn_portable", "portable_passes"]
 
 PART = 1 << 18  # values that the portable path works on at once on a CPU: they stay in its cache
 UNIT = {True: 512, False: 16384}  # floats in a buffer of c/lrn.c, channels_last and NCHW
@@ -194,3 +194,9 @@ def lrn_portable(
 ) -> torch.Tensor:
     """Do what `lrn` does in plain torch operations, without a gradient of its own."""
     return _portable_forward(x, groups, behind, ahead, c, beta, k)
+
+
+def portable_passes(x: torch.Tensor, g: torch.Tensor, *window: float) -> tuple[torch.Tensor, ...]:
+    """Return LRN of x and the slope for g as they are computed without a compiler, to be timed."""
+    forward = _in_parts(_portable_forward, (x,), *window)
+    return forward, _in_parts(_portable_backward, (g, x), *window)
