@@ -15,6 +15,7 @@ Set ALEXNET_KERNELS=portable to use the last one everywhere.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 
 import torch
@@ -96,6 +97,25 @@ def _usable(x: torch.Tensor) -> bool:
     )
 
 
+def _on_gpu(x: torch.Tensor, behind: int, ahead: int) -> bool:
+    if x.device.type != "cuda" or os.environ.get("ALEXNET_KERNELS") == "portable":
+        return False
+    from . import triton_lrn  # loading Triton takes a while, and only GPUs need it
+
+    return triton_lrn.takes(x, behind, ahead)
+
+
+def _by_triton(x: torch.Tensor, g: torch.Tensor | None, *window) -> torch.Tensor:
+    from . import triton_lrn
+
+    source, channels_last = _layout(x)
+    if g is None:
+        return _laid_out_like(x, triton_lrn.forward(source, window, channels_last))
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    slope = triton_lrn.backward(g.contiguous(memory_format=form), source, window, channels_last)
+    return _laid_out_like(x, slope)
+
+
 def _layout(x: torch.Tensor) -> tuple[torch.Tensor, bool]:
     """Return x in one of the two layouts that the C code reads, and whether it's channels_last."""
     if x.is_contiguous():
@@ -151,6 +171,8 @@ def lrn(
     window = (groups, behind, ahead, c, beta, k)
     if _usable(x):
         return _compiled("lrn_forward", x, None, *window)
+    if _on_gpu(x, behind, ahead):
+        return _by_triton(x, None, *window)
     return _laid_out_like(x, _in_parts(_portable_forward, (x,), *window))
 
 
@@ -162,6 +184,8 @@ def _lrn_backward(
     window = (groups, behind, ahead, c, beta, k)
     if _usable(x):
         return _compiled("lrn_backward", x, g, *window)
+    if _on_gpu(x, behind, ahead):
+        return _by_triton(x, g, *window)
     g = _laid_out_like(x, g)
     return _laid_out_like(x, _in_parts(_portable_backward, (g, x), *window))
 

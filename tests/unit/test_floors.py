@@ -20,14 +20,15 @@ FLOORS = [
         "native",
     },  # standard library only
     {
-        "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
+        "activations", "cifar", "comparing", "downloads", "image_folders", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
-        "pool_kernels", "timing", "update_kernels",
+        "pool_kernels", "timing", "triton_lrn", "update_kernels",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
         "runs", "shard_writers", "slider_times", "window_pictures",
+        "kernels",
     },
     {"augment", "demos", "ops", "optim", "sharding"},
     {
