@@ -18,14 +18,16 @@ FLOORS = [
     {
         "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
         "verdicts",
+        "native",
     },  # standard library only
     {
-        "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
+        "activations", "cifar", "comparing", "downloads", "image_folders", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
         "mistakes",
         "contest", "orientations",
         "patients", "valley",
+        "pool_kernels", "timing", "triton_lrn", "update_kernels",
     },
     {
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
@@ -36,6 +38,7 @@ FLOORS = [
         "augment", "demos", "ops", "optim", "sharding",
         "assignments", "desk_words",
         "keeping",
+        "kernels",
     },
     {
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
@@ -77,6 +80,15 @@ FLOORS = [
         "clinic", "decay_ablation",
         "miniatures",
     },
+        "input_benchmarks",
+    },
+    {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
+    {"checks", "probes", "teams"},
+    {"evaluation", "tower_runs"},
+    {"sessions"},
+    {"training"},
+    {"ablations", "tours", "verification"} | {"step_benchmarks"},
+    {"pooling_ablation", "races", "widgets"} | {"benchmarks"},
     {"experiments"},
     {"results"},
     {"__main__"},
