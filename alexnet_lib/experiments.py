@@ -20,6 +20,7 @@ from . import (
     ablations,
     augment,
     datasets,
+    layer_costs,
     models,
     networks,
     pooling_ablation,
@@ -237,6 +238,10 @@ def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu"), say)
 
 
+def _layer_costs(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return layer_costs.run(small, say)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -259,6 +264,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
             35, (0, 1, 2), _relu, races.relu_sentence,
+        ),
+        Experiment(
+            "layer_costs",
+            "How does each layer's time compare with its arithmetic?",
+            1, (0,), _layer_costs, layer_costs.sentence,
         ),
     )
 }  # fmt: skip

@@ -34,7 +34,10 @@ FLOORS = [
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
     },
-    {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
+    {
+        "layer_costs",
+        "checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers",
+    },
     {"checks", "probes", "teams"},
     {"evaluation", "tower_runs"},
     {"benchmarks", "sessions"},
