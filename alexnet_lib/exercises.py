@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     exercises_conventions,
     exercises_lrn,
+    exercises_network,
     exercises_pooling,
     exercises_relu,
     exercises_sizes,
@@ -27,6 +28,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_lrn.EXERCISES,
         *exercises_conventions.EXERCISES,
         *exercises_towers.EXERCISES,
+        *exercises_network.EXERCISES,
         *exercises_training.EXERCISES,
     )
 }

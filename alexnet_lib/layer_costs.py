@@ -11,7 +11,7 @@ import torch
 
 from . import models, networks, shapes
 
-__all__ = ["GROUPS", "measure", "run", "sentence", "share"]
+__all__ = ["GROUPS", "measure", "run", "sentence", "share", "shares"]
 
 BATCHES = (1, 32)
 #: What stages are called together, by kind, where they have no arithmetic of their own to speak of.
@@ -83,6 +83,29 @@ def share(rows: list[Mapping[str, Any]], cost: str) -> dict[str, float]:
         name = GROUPS.get(row["kind"], row["stage"])
         shares[name] = shares.get(name, 0.0) + row[cost] / total
     return dict(sorted(shares.items(), key=lambda item: item[0] in GROUPS.values()))
+
+
+def shares(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the shares of five costs: parameters, MACs, memory, and the time with 1 and 32 pictures.
+
+    record: of the experiment. Returns cost -> name -> share, as `share` gives them. Memory counts
+    what each stage puts out, but for ReLU and dropout, which need no room of their own.
+    """
+    walked = {row.name: row for row in shapes.walk(networks.network(record["network"]))}
+    found = {}
+    for cost, name in (("parameters", "parameters"), ("MACs", "macs"), ("memory", "bytes")):
+        rows = [
+            {"stage": row.name, "kind": row.kind, cost: getattr(row, name)}
+            for row in walked.values() if row.kind != "flatten"
+        ]
+        for row in rows:
+            if cost == "memory" and row["kind"] in ("relu", "dropout"):
+                row[cost] = 0
+        found[cost] = share(rows, cost)
+    for batch, rows in record["batches"].items():
+        pictures = "1 picture" if batch == "1" else f"{batch} pictures"
+        found[f"time, {pictures}"] = share(rows, "milliseconds")
+    return found  # fmt: skip
 
 
 def sentence(record: Mapping[str, Any]) -> str:

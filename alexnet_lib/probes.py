@@ -128,3 +128,19 @@ def activations(model: Net, x: torch.Tensor, stages: list[str]) -> dict[str, np.
         for handle in handles:
             handle.remove()
     return taken
+
+
+def trained_network():
+    """STAND-IN until the real one lands: learned convolutions, random fc."""
+    from . import models
+
+    net = models.alexnet("paper", 10, seed=0)
+    state = net.state_dict()
+    for k, v in learned_filters().items():
+        state["features." + k] = torch.from_numpy(v)
+    for k in ("fc6", "fc7"):
+        state[f"classifier.{k}.bias"].zero_()
+    net.load_state_dict(state)
+    names = ("tench", "English springer", "cassette player", "chain saw", "church",
+             "French horn", "garbage truck", "gas pump", "golf ball", "parachute")
+    return net.eval(), names, (120.0, 114.0, 105.0)

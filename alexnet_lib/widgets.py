@@ -2,7 +2,7 @@
 
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
 `monitor`, the demos of single chapters in `tours`, the JavaScript labs in `labs`,
-`pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in alexnet_lib/js.
+`network_map`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in alexnet_lib/js.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from .demos import Demo, show
 from .depth_tour import deep_signal
 from .labs import ConventionsLab, LRNLab
 from .monitor import TrainingMonitor
+from .network_map import NetworkMap
 from .pooling_lab import PoolingLab
 from .predictions import predict, recall
 from .size_lab import SizeLab
@@ -18,7 +19,8 @@ from .tours import channel_window, filters_over_time, window_stops
 from .tower_lab import TowerLab
 
 __all__ = [
-    "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
+    "ConventionsLab", "Demo", "LRNLab", "NetworkMap", "PoolingLab", "SizeLab", "TowerLab",
+    "TrainingMonitor",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",
 ]

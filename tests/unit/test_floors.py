@@ -16,6 +16,7 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 # From the ground up. A new module goes on the lowest floor that is above all it imports.
 FLOORS = [
     {
+        "stage_notes",
         "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
     },  # standard library only
     {
@@ -24,11 +25,13 @@ FLOORS = [
         "shards", "shipped",
     },
     {
+        "network_pictures",
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
         "runs", "shard_writers", "slider_times", "window_pictures",
     },
     {"augment", "demos", "ops", "optim", "sharding"},
     {
+        "exercises_network",
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
@@ -39,8 +42,14 @@ FLOORS = [
         "checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers",
     },
     {"checks", "probes", "teams"},
-    {"evaluation", "tower_runs"},
-    {"benchmarks", "sessions"},
+    {
+        "journeys",
+        "evaluation", "tower_runs",
+    },
+    {
+        "network_map",
+        "benchmarks", "sessions",
+    },
     {"training"},
     {"ablations", "tours", "verification"},
     {"pooling_ablation", "races", "widgets"},
@@ -50,10 +59,11 @@ FLOORS = [
 ]  # fmt: skip
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
+    "network_map", "network_pictures",
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
 }  # may load matplotlib
-WITHOUT_TORCH = {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
+WITHOUT_TORCH = {"network_pictures"} | {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:

@@ -1,0 +1,183 @@
+"""Chapter 7's network map, in JavaScript: both towers, all eight layers, and a picture's way
+through them. Chapters write `widgets.NetworkMap()`."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import traitlets
+from matplotlib.axes import Axes
+from PIL import Image
+
+from . import journeys, network_pictures, networks, palette, shapes
+from .demos import read_script
+from .journeys import Journey
+from .labs import Lab
+from .paper import unknown_name
+from .stage_notes import SOURCES, STAGE_NOTES
+
+__all__ = ["DRAWN", "SHOWN", "NetworkMap", "stage_shapes"]
+
+SHOWN = 12  # maps of each tower that are shown
+DRAWN = ("input", "lrn1", "lrn2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")  # by [A]
+OWN = "your picture"
+WRONG = "the cat, divided by 255"
+
+
+def stage_shapes(stages: tuple[str, ...] = journeys.STAGES) -> dict[str, tuple[int, ...]]:
+    """Return what some stages of the paper's network put out, over both towers, by stage."""
+    spec = networks.network("paper")
+    every = {row.name: row.output for row in shapes.walk(spec)}
+    every["input"] = (spec.input_channels, spec.input_size, spec.input_size)
+    return {stage: every[stage] for stage in stages}
+
+
+def _channels(count: int) -> list[int]:
+    """Return the channels that are shown: the first SHOWN of each tower."""
+    half = count // 2
+    return [*range(SHOWN), *range(half, half + SHOWN)]
+
+
+def packed(journey: Journey, label: str) -> dict[str, Any]:
+    """Return what the page shows of a journey: the picture as JPEG, maps in 8 bits, the answers.
+
+    Of maps (C, H, W) the first SHOWN of each tower, of vectors all, one after another, in the
+    order of the stages; 255 is the largest number of its stage that is shown.
+    """
+    jpeg = io.BytesIO()
+    Image.fromarray(journey.picture).save(jpeg, "JPEG", quality=85)
+    parts, highs, alive = [], {}, {}
+    for stage in journeys.STAGES[1:-1]:
+        maps = journey.maps[stage]
+        shown = maps[_channels(len(maps))] if maps.ndim == 3 else maps
+        high = float(shown.max()) or 1.0
+        highs[stage], alive[stage] = float(f"{high:.4g}"), float(f"{(maps > 0).mean():.4f}")
+        parts.append((255 * shown / high).round().astype(np.uint8).tobytes())
+    answers = [[name, float(f"{chance:.4f}")] for name, chance in journey.answers]
+    return {"label": label, "photo": jpeg.getvalue(), "maps": b"".join(parts), "highs": highs,
+            "alive": alive, "answers": answers}  # fmt: skip
+
+
+class NetworkMap(Lab):
+    """The whole network: choose a stage and see its maps, filters, arithmetic, costs and sources.
+
+    stage: of `journeys.STAGES`. photo: the label of one. photos: label -> uint8 (H, W, 3);
+    default: those that ship. article: whether only the blocks that the article draws
+    are shown. spot: where in the maps the frame is, x and y from 0 to 1. A learner's own picture,
+    dropped on the map or chosen, is followed too and is never stored.
+    Raises ValueError for an unknown stage or photo, and for what isn't a photo.
+    """
+
+    _esm = read_script(
+        "toolkit.js", "network.js", "network_words.js", "network_drawing.js", "network_panels.js",
+        "network_files.js", "network_map.js",
+    )
+    _css = Lab._css + read_script("network_map.css")
+    stage = traitlets.Unicode("lrn1").tag(sync=True)
+    photo = traitlets.Unicode("").tag(sync=True)
+    article = traitlets.Bool(False).tag(sync=True)
+    spot = traitlets.List(traitlets.Float(), [0.5, 0.5]).tag(sync=True)
+    pictures = traitlets.List(traitlets.Dict()).tag(sync=True)
+    own = traitlets.Dict().tag(sync=True)
+    trouble = traitlets.Dict().tag(sync=True)  # why a file isn't taken: {"text", "number"}
+    kernels = traitlets.Dict().tag(sync=True)
+    notes = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self, stage: str = "lrn1", photo: str | None = None,
+        photos: Mapping[str, np.ndarray] | None = None, **settings: Any,
+    ) -> None:  # fmt: skip
+        own_photos = photos is not None
+        photos = dict(photos) if own_photos else journeys.shipped()
+        photo = next(iter(photos), "") if photo is None else photo
+        if stage not in journeys.STAGES:
+            raise unknown_name("stage", stage, journeys.STAGES)
+        if photo not in photos:
+            raise unknown_name("photo", photo, list(photos))
+        every = [packed(journeys.follow(each), label) for label, each in photos.items()]
+        if not own_photos:
+            every.append(packed(journeys.follow(photos["cat"], scale=1 / 255), WRONG))
+        net = journeys.trained()[0]
+        kernels = {
+            name: journeys.kernel_pictures(net, name, _channels(shape[0])).tobytes()
+            for name, shape in stage_shapes().items() if name.startswith("conv")
+        }  # fmt: skip
+        notes = {stage: list(said) for stage, said in STAGE_NOTES.items()}
+        super().__init__(stage=stage, photo=photo, pictures=every, kernels=kernels,
+                         notes={"sources": list(SOURCES), "stages": notes}, **settings)  # fmt: skip
+        self._lock = threading.Lock()  # callbacks may come in threads of their own
+        if "presets" not in settings:
+            self.presets = self._own_presets(photos)
+        self.on_msg(self._on_file)
+
+    def _own_presets(self, photos: Mapping[str, Any]) -> list[dict[str, Any]]:
+        start = {"stage": self.stage, "photo": self.photo, "article": self.article,
+                 "spot": list(self.spot)}  # fmt: skip
+        chosen = [
+            ("the article's first block", "55 x 55 x 48, twice, after conv1 and LRN1",
+             {"stage": "lrn1", "article": True}),
+            ("most arithmetic", "conv2", {"stage": "conv2", "article": False}),
+            ("most parameters", "fc6", {"stage": "fc6", "article": False}),
+            ("the answer", "fc8", {"stage": "fc8", "article": False}),
+        ]  # fmt: skip
+        presets = [{"label": label, "hint": hint, "state": state} for label, hint, state in chosen]
+        if len(self.pictures) > len(photos):
+            state = {"stage": "conv5", "article": False, "photo": WRONG}
+            hint = "pixels from 0 to 1 instead of 0 to 255"
+            presets.append({"label": "broken: a wrong scale", "hint": hint, "state": state})
+        return [*presets, {"label": "reset", "hint": "back to how it began", "state": start}]
+
+    def _on_file(self, _: Any, content: Any, buffers: list) -> None:
+        """Follow a picture that the page sends, or say why not."""
+        if not isinstance(content, dict) or content.get("kind") != "picture" or not buffers:
+            return
+        name = str(content.get("name", "the file"))[:80]
+        with self._lock:
+            self.take(bytes(buffers[0]), name)
+
+    def take(self, data: bytes, name: str = "your file") -> None:
+        """Follow a picture given as a file's bytes, and show it; where that fails, say why.
+
+        Nothing is raised: `trouble` then holds the reason, and the picture stays as it was.
+        """
+        try:
+            photo = journeys.decode(data, name)
+            self.own = packed(journeys.follow(photo), f"{OWN}, {name}")
+            self.photo = self.own["label"]
+            self.trouble = {"text": "", "number": self.trouble.get("number", 0) + 1}
+        except ValueError as error:
+            said = f"{error} The picture stays as it was."
+            self.trouble = {"text": said, "number": self.trouble.get("number", 0) + 1}
+
+    def state(self) -> dict[str, Any]:
+        """Return stage and photo."""
+        return {"stage": self.stage, "photo": self.photo}
+
+    def sentence(self) -> str:
+        """Return what lies at the stage, and its share of the network's costs."""
+        spec = networks.network("paper")
+        row = next((row for row in shapes.walk(spec) if row.name == self.stage), None)
+        if row is None:
+            return "the picture, 227 x 227 x 3, goes to both towers"
+        every = shapes.totals(spec)
+        whole = self.stage == "fc8"
+        C, *sides = row.output
+        size = " x ".join(f"{n:,}" for n in (*sides, C if whole else C // 2))
+        where = "on GPU 0" if whole else "in each tower"
+        return (
+            f"{self.stage} puts out {size} {where}; {row.parameters / every.parameters:.1%} of "
+            f"{every.parameters:,} parameters, {row.macs / every.macs:.1%} of {every.macs:,} MACs, "
+            f"{row.bytes / every.bytes_with_input:.1%} of {every.bytes_with_input:,} bytes"
+        )
+
+    def picture(self) -> Axes:
+        """Return both towers as a picture, with the chosen stage marked."""
+        stages = DRAWN if self.article else journeys.STAGES
+        sizes = stage_shapes(stages)
+        crossing = shapes.reads_both(networks.network("paper"))
+        marked = self.stage if self.stage in stages else None
+        return network_pictures.towers_map(list(sizes), list(sizes.values()), crossing, marked)
