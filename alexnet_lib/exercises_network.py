@@ -1,4 +1,4 @@
-"""Exercises on the whole network: a layer's parameters, the MACs of each, all neurons. Chapter 07."""
+"""Exercises on the whole network: parameters of a layer, MACs of each, all neurons. Chapter 07."""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ from .models import Net
 __all__ = [
     "MOST_PIXELS", "STAGES", "Journey", "decode", "follow", "kernel_pictures", "shipped",
     "trained",
-]
+]  # fmt: skip
 
 #: The stages of the map in order; a conv's or fc's is what its ReLU puts out.
 STAGES = (
     "input", "conv1", "lrn1", "pool1", "conv2", "lrn2", "pool2", "conv3", "conv4", "conv5",
     "pool5", "fc6", "fc7", "fc8",
-)
+)  # fmt: skip
 MOST_PIXELS = 100_000_000  # of a learner's photo: 300 MB once it's decoded
 
 

@@ -53,8 +53,8 @@ def measure(
                 "stage": row.name, "kind": row.kind, "macs": row.macs,
                 "milliseconds": float(f"{1000 * spent[len(spent) // 2]:.4g}"),
                 "least": float(f"{1000 * spent[0]:.4g}"),
-            })
-    return rows  # fmt: skip
+            })  # fmt: skip
+    return rows
 
 
 def run(small: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def share(rows: list[Mapping[str, Any]], cost: str) -> dict[str, float]:
 
 
 def shares(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the shares of five costs: parameters, MACs, memory, and the time with 1 and 32 pictures.
+    """Return the shares of five costs: parameters, MACs, memory, time with 1 and 32 pictures.
 
     record: of the experiment. Returns cost -> name -> share, as `share` gives them. Memory counts
     what each stage puts out, but for ReLU and dropout, which need no room of their own.
@@ -97,7 +97,7 @@ def shares(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         rows = [
             {"stage": row.name, "kind": row.kind, cost: getattr(row, name)}
             for row in walked.values() if row.kind != "flatten"
-        ]
+        ]  # fmt: skip
         for row in rows:
             if cost == "memory" and row["kind"] in ("relu", "dropout"):
                 row[cost] = 0
@@ -105,7 +105,7 @@ def shares(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     for batch, rows in record["batches"].items():
         pictures = "1 picture" if batch == "1" else f"{batch} pictures"
         found[f"time, {pictures}"] = share(rows, "milliseconds")
-    return found  # fmt: skip
+    return found
 
 
 def sentence(record: Mapping[str, Any]) -> str:

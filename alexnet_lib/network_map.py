@@ -13,7 +13,7 @@ import traitlets
 from matplotlib.axes import Axes
 from PIL import Image
 
-from . import journeys, network_pictures, networks, palette, shapes
+from . import journeys, network_pictures, networks, shapes
 from .demos import read_script
 from .journeys import Journey
 from .labs import Lab
@@ -75,7 +75,7 @@ class NetworkMap(Lab):
     _esm = read_script(
         "toolkit.js", "network.js", "network_words.js", "network_drawing.js", "network_panels.js",
         "network_files.js", "network_map.js",
-    )
+    )  # fmt: skip
     _css = Lab._css + read_script("network_map.css")
     stage = traitlets.Unicode("lrn1").tag(sync=True)
     photo = traitlets.Unicode("").tag(sync=True)

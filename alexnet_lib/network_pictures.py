@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -93,18 +93,17 @@ def _wires(ax: Axes, number: int, step: float, crossed: bool, last: bool) -> Non
 
 
 def cost_shares(
-    names: Sequence[str], shares: dict[str, Sequence[float]], labels: int = 4,
-    ax: Axes | None = None,
+    shares: Mapping[str, Mapping[str, float]], labels: int = 4, ax: Axes | None = None
 ) -> Axes:
     """Draw what each layer takes of several costs, as rows of stacked bars.
 
-    names: of the layers. shares: cost -> each layer's share, 0 to 1. labels: how many of the
-    largest parts of a row get their name. Returns the Axes.
+    shares: cost -> layer -> its share, 0 to 1. labels: how many of the largest parts of a row get
+    their name. Returns the Axes.
     """
     ax = ax or new_axes(FIGURE_WIDTH, 0.55 + 0.5 * len(shares))
     for row, values in enumerate(shares.values()):
-        left, named = 0.0, sorted(values, reverse=True)[:labels]
-        for number, (name, value) in enumerate(zip(names, values, strict=True)):
+        left, named = 0.0, sorted(values.values(), reverse=True)[:labels]
+        for number, (name, value) in enumerate(values.items()):
             shade = 0.35 if number % 2 else 0.7
             ax.barh(row, value, left=left, height=0.72, color=(*to_rgb(COLOURS["before"]), shade),
                     edgecolor=COLOURS["background"], lw=0.8)

@@ -2,7 +2,8 @@
 
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
 `monitor`, the demos of single chapters in `tours`, the JavaScript labs in `labs`,
-`network_map`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in alexnet_lib/js.
+`network_map`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in
+alexnet_lib/js.
 """
 
 from __future__ import annotations

@@ -63,7 +63,10 @@ DRAWING = {
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
 }  # may load matplotlib
-WITHOUT_TORCH = {"network_pictures"} | {"grids", "numerals", "pictures", "plots", "window_pictures"} | FLOORS[0]
+WITHOUT_TORCH = {
+    "network_pictures",
+    "grids", "numerals", "pictures", "plots", "window_pictures",
+} | FLOORS[0]  # fmt: skip
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
