@@ -93,9 +93,9 @@ class DemoManners(anywidget.AnyWidget):
 class Painter:
     """Turns a persistent Figure into PNG, redrawing only what changed since the last time.
 
-    Matplotlib marks every artist that changed as stale. Those that ever did, and what lies above
-    them, are drawn on a saved picture of the rest; where an axis, a frame or the set of artists
-    changed, everything is drawn anew.
+    Matplotlib marks every artist that changed as stale. Those that ever did, or were animated
+    from the start, and what lies above them, are drawn on a saved picture of the rest; where an
+    axis, a frame or the set of artists changed, everything is drawn anew.
     """
 
     def __init__(self, figure: Figure) -> None:
@@ -133,6 +133,8 @@ class Painter:
             self.figure.set_layout_engine(self.layout)
         there = {id(artist) for artist in artists}
         self.moving = [artist for artist in self.moving if id(artist) in there]
+        known = {id(artist) for artist in self.moving}
+        self.moving += [a for a in artists if a.get_animated() and id(a) not in known]
         moving = {id(artist) for artist in self.moving}
         front = [artist for artist in artists if id(artist) in moving or self._above(artist)]
         self.front = sorted(front, key=self._depth)

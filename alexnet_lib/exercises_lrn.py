@@ -314,6 +314,7 @@ LRN = Exercise(
             "It fails only where x holds negative numbers.",
     },
     forbidden=("local_response_norm", "LocalResponseNorm", "local_response_norm_loops"),
+    differentiable=("x",),
 )  # fmt: skip
 
 

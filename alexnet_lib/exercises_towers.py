@@ -283,6 +283,9 @@ CONV_OF_BOTH = Exercise(
             "It fails only for float64: keep the type of own.",
     },
     forbidden=("cat", "concat", "concatenate", "hstack", "stack"),
+    instead="which joins the two halves, and on a GPU that costs memory and time. Here they stay "
+    "apart: add up two convolutions.",
+    differentiable=("own", "other", "weight", "bias"),
 )  # fmt: skip
 
 

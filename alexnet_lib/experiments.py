@@ -20,6 +20,7 @@ from . import (
     ablations,
     augment,
     datasets,
+    heads,
     layer_costs,
     models,
     networks,
@@ -242,6 +243,23 @@ def _layer_costs(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any
     return layer_costs.run(small, say)
 
 
+def _shipped_network(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return heads.ship(small, say)
+
+
+def _shipped_sentence(record: Mapping[str, Any]) -> str:
+    return (
+        f"The network that ships names {record['top1']:.1%} of {record['val_images']:,} photos "
+        f"({record['data_note']}) rightly, {record['top5']:.1%} with five guesses, centre crop; "
+        f"its fully connected layers, of rank {record['rank']}, take "
+        f"{record['stored_bytes'] / 1e6:.1f} MB."
+    )
+
+
+def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return races.relu_race(small, seeds, _unfinished("relu_wide"), say, races.WIDE)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
@@ -269,6 +287,16 @@ EXPERIMENTS: dict[str, Experiment] = {
             "layer_costs",
             "How does each layer's time compare with its arithmetic?",
             1, (0,), _layer_costs, layer_costs.sentence,
+        ),
+        Experiment(
+            "relu_wide",
+            "And with twice the kernels, on three times as many pictures?",
+            60, (0, 1), _relu_wide, races.relu_sentence,
+        ),
+        Experiment(
+            "shipped_network",
+            "How often is the network that ships right, on photos that it has never seen?",
+            15, (0,), _shipped_network, _shipped_sentence,
         ),
     )
 }  # fmt: skip

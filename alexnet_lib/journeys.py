@@ -42,9 +42,9 @@ class Journey:
 
 
 @cache
-def trained() -> tuple[Net, tuple[str, ...], tuple[float, float, float]]:
-    """Return the network that the course ships: the Net, its classes, its mean colour (R, G, B)."""
-    return probes.trained_network()
+def trained() -> tuple[Net, list[str], torch.Tensor]:
+    """Return the network that ships: the Net, its classes, its mean colour (3,); loaded once."""
+    return probes.trained_network(), probes.trained_classes(), probes.trained_mean()
 
 
 def decode(data: bytes, name: str = "the file") -> np.ndarray:
@@ -104,7 +104,7 @@ def follow(photo: np.ndarray, net: Net | None = None, scale: float = 1.0) -> Jou
     shipped_net, classes, mean = trained()
     net = net or shipped_net
     picture = signals.square(photo, net.spec.input_size)
-    x = scale * augment.to_input(torch.from_numpy(picture)[None], torch.tensor(mean))
+    x = scale * augment.to_input(torch.from_numpy(picture)[None], mean)
     wanted = {_module(stage): stage for stage in STAGES[1:]}
     taken = probes.activations(net, x.contiguous(), list(wanted))
     maps = {"input": x[0].numpy()} | {wanted[name]: value[0] for name, value in taken.items()}

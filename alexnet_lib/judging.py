@@ -44,7 +44,9 @@ class Exercise:
     easiest first. mistakes: wrong implementation -> what its author overlooked, one sentence.
     lesson: what was learned, one sentence. errors: an exception's name -> where it comes from.
     where: a test of the inputs -> what to say if exactly those inputs fail that it is true of.
-    forbidden: names that the answer may not use. seconds: for one input.
+    forbidden: names that the answer may not use. instead: what to say of them, by default that
+    they do the whole job. seconds: for one input. differentiable: the parameters to which a
+    gradient must come back through the answer's result.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Exercise:
     where: Mapping[Callable[..., bool], str] = field(default_factory=dict)
     forbidden: tuple[str, ...] = ()
     seconds: float = 5.0
+    differentiable: tuple[str, ...] = ()
+    instead: str = "which does the whole job. Here you write that yourself."
 
     def inputs(self) -> list[tuple]:
         """Return the arguments of every call, the same at every time of asking."""
@@ -108,6 +112,8 @@ def judge(exercise: Exercise, answer: Any) -> Verdict:
     expected = [exercise.oracle(*copy.deepcopy(arguments)) for arguments in inputs]
     outcomes = _call_all(exercise, answer, inputs, expected)
     first = next((i for i, outcome in enumerate(outcomes) if outcome.trouble), None)
+    if first is None and (cut := _cut_off(exercise, answer, inputs[-1])):
+        return Verdict("failed", (cut,))
     if first is None:
         passed = f"right on all {len(inputs)} inputs"
         return Verdict("passed", (passed, *_remark(expected, outcomes)))
@@ -125,6 +131,36 @@ def _remark(expected: list, outcomes: list[_Outcome]) -> tuple[str, ...]:
                 "The input's own .new_zeros(...) keeps its type.",
             )
     return ()
+
+
+def _cut_off(exercise: Exercise, answer: Callable, arguments: tuple) -> str | None:
+    """Say which input gets no gradient, or a wrong one, through an answer whose values are right."""
+    if not exercise.differentiable:
+        return None
+
+    def gradients(function: Callable) -> dict[str, torch.Tensor | None]:
+        given = dict(zip(exercise.parameters(), copy.deepcopy(arguments), strict=True))
+        for name in exercise.differentiable:
+            given[name].requires_grad_()
+        outcome = _call(function, tuple(given.values()), exercise.seconds)
+        if isinstance(outcome.value, torch.Tensor) and outcome.value.requires_grad:
+            weights = torch.arange(1.0, outcome.value.numel() + 1).reshape(outcome.value.shape)
+            (outcome.value * weights).sum().backward()
+        return {name: given[name].grad for name in exercise.differentiable}
+
+    found = gradients(answer)
+    for name, right in gradients(exercise.oracle).items():
+        if found[name] is None:
+            return (
+                f"every number is right, but no gradient comes back to {name}: .detach(), .data, "
+                ".numpy() or torch.no_grad() cuts it off, and what lies before would never learn."
+            )
+        if compare(right, found[name]) is not None:
+            return (
+                f"every number is right, but the gradient that comes back to {name} isn't: part "
+                "of the way is cut off, by .detach(), .data or the like."
+            )
+    return None
 
 
 def _kind(tensor: torch.Tensor) -> str:
@@ -155,7 +191,7 @@ def _objection(exercise: Exercise, answer: Any) -> str | None:
             )
     used = sorted(_names(_code(answer)) & set(exercise.forbidden))
     if used:
-        return f"it calls {used[0]}, which does the whole job. Here you write that yourself."
+        return f"it calls {used[0]}, {exercise.instead}"
     return None
 
 

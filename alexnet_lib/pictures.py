@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -51,11 +51,17 @@ def _scaled(array: np.ndarray, normalize: str, axes: tuple[int, ...]) -> np.ndar
 
 
 def _mosaic(tiles: np.ndarray, columns: int, gap: int) -> np.ndarray:
-    """Lay tiles (K, h, w, 3) out in rows of `columns`, `gap` background pixels between them."""
+    """Lay tiles (K, h, w, 3), uint8 or 0 to 1, out in rows, `gap` background pixels between.
+
+    Returns uint8, which draws in half the time.
+    """
     K, h, w, _ = tiles.shape
     rows = -(-K // columns)
     shape = (rows * (h + gap) - gap, columns * (w + gap) - gap, 3)
-    sheet = np.broadcast_to(to_rgb(COLOURS["background"]), shape).copy()
+    if tiles.dtype != np.uint8:
+        tiles = np.round(255 * tiles).astype(np.uint8)
+    sheet = np.empty(shape, np.uint8)
+    sheet[:] = np.round(255 * np.array(to_rgb(COLOURS["background"])))
     for number, tile in enumerate(tiles):
         top, left = number // columns * (h + gap), number % columns * (w + gap)
         sheet[top : top + h, left : left + w] = tile
@@ -108,7 +114,9 @@ def filters(
     K, _, h, w = weights.shape
     if towers and K % 2:
         raise ValueError(f"{K} filters don't split into two towers; give towers=False.")
-    tiles = _scaled(weights, normalize, (1, 2, 3)).transpose(0, 2, 3, 1)  # (K, h, w, 3)
+    stored = weights.dtype == np.uint8 and normalize == "none"
+    tiles = weights if stored else _scaled(weights, normalize, (1, 2, 3))
+    tiles = tiles.transpose(0, 2, 3, 1)  # (K, h, w, 3)
     parts = np.split(tiles, 2) if towers else [tiles]
     gap, space = max(1, h // 8), h
     sheets = [_mosaic(part, min(columns, len(part)), gap) for part in parts]
@@ -194,16 +202,18 @@ def _start_block(ax: Axes, shape: tuple[int, int, int], position: tuple[int, int
     cells = [_cells(i, H, W) for i in range(C)]
     tiles = PolyCollection([cell for sheet in cells for cell in sheet], lw=0.3, zorder=1)
     tiles.set_edgecolor(COLOURS["background"])
-    frames = PolyCollection([_cells(i, 1, 1)[0] for i in range(C)], facecolor="none", zorder=2)
+    sheets = [_cells(i, 1, 1)[0] for i in range(C)]
+    tints = PolyCollection(sheets, lw=0, zorder=2)  # over the maps, so that these are drawn once
+    frames = PolyCollection(sheets, facecolor="none", zorder=2)
     marks = PolyCollection([sheet[place] for sheet in cells], zorder=4)
     outside = PolyCollection([], facecolor="none", zorder=2, lw=1.2, linestyle=(0, (3, 2)))
     outside.set_edgecolor(COLOURS["highlight"])
-    for collection in (tiles, frames, marks, outside):
+    for collection in (tiles, tints, frames, marks, outside):
         ax.add_collection(collection, autolim=False)
     middle = np.mean(cells[0][place], axis=0)
     ends = [-1.1, C - 0.1]
     ax.plot(ends, [middle[1]] * 2, color=COLOURS["text"], lw=0.8, linestyle=(0, (2, 2)), zorder=3)
-    aside = {"fontsize": FONT_SIZE["note"], "ha": "right"}
+    aside = {"fontsize": FONT_SIZE["note"], "ha": "right", "zorder": 0}
     ax.text(-1.2, middle[1], "the same\nposition", va="center", **aside)
     ax.text(-1.2, -0.16, "channel", va="top", **aside)
     small = {"fontsize": FONT_SIZE["tick"], "ha": "center", "va": "top"}
@@ -214,8 +224,9 @@ def _start_block(ax: Axes, shape: tuple[int, int, int], position: tuple[int, int
     ax.set_xlim(-2.4, C + 1.2)
     ax.set_ylim(-1.2, SHEET_HEIGHT + SLANT + 0.1)
     bare(ax)
-    return {"shape": (shape, position), "tiles": tiles, "frames": frames, "marks": marks,
-            "outside": outside, "bracket": bracket, "note": note}
+    moving = {"tints": tints, "frames": frames, "marks": marks, "outside": outside,
+              "bracket": bracket, "note": note}
+    return {"shape": (shape, position), "maps": None, "tiles": tiles, **moving}
 
 
 def window_over_channels(
@@ -244,10 +255,12 @@ def window_over_channels(
         block = _blocks[ax] = _start_block(ax, maps.shape, position)
     first, last = max(0, channel - behind), min(C - 1, channel + ahead)
     inside = [first <= i <= last for i in range(C)]
-    shade = 0.7 * _scaled(maps, "all", ()).reshape(C, H * W, 1)
-    blank = np.array([to_rgb(COLOURS["soft_highlight" if i else "soft_muted"]) for i in inside])
-    tints = shade * to_rgb(COLOURS["before"]) + (1 - shade) * blank[:, None]  # (C, H * W, 3)
-    block["tiles"].set_facecolor(tints.reshape(-1, 3))
+    if block["maps"] is None or not np.array_equal(block["maps"], maps):
+        block["maps"] = maps.copy()
+        shade = 0.7 * _scaled(maps, "all", ()).reshape(C * H * W, 1)
+        blank = np.array(to_rgb(COLOURS["soft_muted"]))
+        block["tiles"].set_facecolor(shade * to_rgb(COLOURS["before"]) + (1 - shade) * blank)
+    block["tints"].set_facecolor([to_rgba(COLOURS["highlight"], 0.28 * i) for i in inside])
     block["frames"].set_edgecolor([COLOURS["highlight" if i else "muted"] for i in inside])
     block["frames"].set_linewidth([2.0 if i else 0.6 for i in inside])
     block["marks"].set_facecolor([COLOURS["highlight" if i else "background"] for i in inside])
@@ -257,16 +270,10 @@ def window_over_channels(
     block["outside"].set_verts([_cells(i, 1, 1)[0] for i in beyond if -2 < i < C + 1])
     ends = np.array([first - 0.08, first - 0.08, last + DEPTH - 0.08, last + DEPTH - 0.08])
     block["bracket"].set_data(ends, [-0.58, -0.68, -0.68, -0.58])
-    block["note"].set_text(_window_sentence(channel, first, last, len(beyond)))
-    block["note"].set_x(float(np.clip(ends.mean(), 1.6, C - 2.2)))
+    span = f"channels {first} to {last}" if last > first else f"channel {first} alone"
+    block["note"].set_text(span)  # short: each letter costs a tenth of a millisecond
+    block["note"].set_x(float(ends.mean()))
     return ax
-
-
-def _window_sentence(channel: int, first: int, last: int, outside: int) -> str:
-    count = last - first + 1
-    span = f"channels {first} to {last}" if count > 1 else f"channel {first} alone"
-    missing = f"; {outside} of the window {'falls' if outside == 1 else 'fall'} outside"
-    return f"window of channel {channel}: {span}{missing if outside else ''}"
 
 
 def blocks(

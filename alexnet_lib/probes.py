@@ -12,10 +12,13 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from . import checkpoints, records
-from .models import Net
+from . import checkpoints, networks, records
+from .models import Net, build
 
-__all__ = ["activations", "export_filters", "filter_moments", "filters_folder", "learned_filters"]
+__all__ = [
+    "activations", "export_filters", "filter_moments", "filters_folder", "learned_filters",
+    "load_classifier", "packed", "trained_classes", "trained_mean", "trained_network",
+]
 
 REAL_RUN = "imagenette_paper"
 SCALE = ".scale"  # ends the name of what a weight in 8 bits is multiplied by
@@ -44,12 +47,69 @@ def learned_filters(name: str = REAL_RUN) -> dict[str, np.ndarray]:
     path = filters_folder() / f"{name}.safetensors"
     if not path.exists():
         raise _needs(path)
+    return _unpacked(path)
+
+
+def _unpacked(path: Path) -> dict[str, np.ndarray]:
+    """Return a file's arrays as float32, those in 8 bits multiplied by their scales."""
     with safe_open(path, framework="numpy") as file:
         stored = {key: file.get_tensor(key).astype(np.float32) for key in sorted(file.keys())}
     scales = {key: stored.pop(key) for key in list(stored) if key.endswith(SCALE)}
     for key, scale in scales.items():
-        stored[key.removesuffix(SCALE)] *= scale[:, None, None, None]
+        array = stored[key.removesuffix(SCALE)]
+        array *= scale.reshape(-1, *[1] * (array.ndim - 1))
     return stored
+
+
+def _head(name: str) -> Path:
+    path = filters_folder() / f"{name}_head.safetensors"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no {path}; it ships with the course: git checkout {path.parent.name}, or "
+            "make it anew: python -m alexnet_lib experiment shipped_network"
+        )
+    return path
+
+
+def trained_classes(name: str = REAL_RUN) -> list[str]:
+    """Return what the outputs of `trained_network` mean, in order."""
+    with safe_open(_head(name), framework="numpy") as file:
+        return json.loads(file.metadata()["classes"])
+
+
+def trained_mean(name: str = REAL_RUN) -> torch.Tensor:
+    """Return the mean colour (3,), 0 to 255, that `trained_network` wants subtracted."""
+    return torch.from_numpy(_unpacked(_head(name))["mean"])
+
+
+def trained_network(name: str = REAL_RUN) -> Net:
+    """Return the network that ships, whole and in evaluation mode: variant paper, ten classes.
+
+    Convolutions as in `learned_filters`; fc6 to fc8 were trained on top of them, with fc6 and fc7
+    of low rank (see `heads`). It takes pictures through `augment.to_input(crops, trained_mean())`
+    and its outputs are `trained_classes()`; the record "shipped_network" says how often it's
+    right. Raises FileNotFoundError where a file is missing.
+    """
+    net = build(networks.network("paper", len(trained_classes(name))), seed=0)
+    for key, value in learned_filters(name).items():
+        net.get_parameter(f"features.{key}").data.copy_(torch.from_numpy(value))
+    load_classifier(net, _head(name))
+    return net.eval()
+
+
+@torch.no_grad()
+def load_classifier(net: Net, path: Path) -> None:
+    """Copy a file written by `heads.store` into a network's classifier, thin layers multiplied."""
+    stored = _unpacked(path)
+    for key, parameter in net.classifier.named_parameters():
+        layer, _, part = key.rpartition(".")
+        if f"{layer}.up.weight" not in stored:
+            value = stored[key]
+        elif part == "weight":
+            value = stored[f"{layer}.up.weight"] @ stored[f"{layer}.down.weight"]
+        else:
+            value = stored[f"{layer}.up.bias"]
+        parameter.copy_(torch.from_numpy(value))
 
 
 def filter_moments(name: str = REAL_RUN) -> tuple[np.ndarray, np.ndarray]:
@@ -66,13 +126,13 @@ def filter_moments(name: str = REAL_RUN) -> tuple[np.ndarray, np.ndarray]:
         return saved["steps"], np.cumsum(saved["changes"], axis=0, dtype=np.uint8)
 
 
-def _stored(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
+def packed(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
     """Return what is stored of one parameter: see `learned_filters`."""
-    if value.ndim != 4 or name == "conv1.weight":
+    if value.ndim < 2 or name == "conv1.weight":
         return {name: value.astype(np.float16)}
-    largest = np.abs(value).max(axis=(1, 2, 3))  # (K,)
+    largest = np.abs(value).max(axis=tuple(range(1, value.ndim)))  # (K,)
     scale = np.where(largest > 0, largest / 127, 1).astype(np.float16)
-    steps = np.round(value / scale.astype(np.float32)[:, None, None, None])
+    steps = np.round(value / scale.astype(np.float32).reshape(-1, *[1] * (value.ndim - 1)))
     return {name: steps.clip(-127, 127).astype(np.int8), name + SCALE: scale}
 
 
@@ -87,7 +147,7 @@ def export_filters(run: str | Path, name: str, folder: str | Path | None = None)
     kept: dict[str, np.ndarray] = {}
     for name_here, value in state["model"].items():
         if name_here.startswith("features."):
-            kept |= _stored(name_here.removeprefix("features."), value.float().contiguous().numpy())
+            kept |= packed(name_here.removeprefix("features."), value.float().contiguous().numpy())
     folder.mkdir(parents=True, exist_ok=True)
     about = {"classes": json.dumps(state["classes"]), "data": state["data"]}
     written = [folder / f"{name}.safetensors"]
@@ -128,19 +188,3 @@ def activations(model: Net, x: torch.Tensor, stages: list[str]) -> dict[str, np.
         for handle in handles:
             handle.remove()
     return taken
-
-
-def trained_network():
-    """STAND-IN until the real one lands: learned convolutions, random fc."""
-    from . import models
-
-    net = models.alexnet("paper", 10, seed=0)
-    state = net.state_dict()
-    for k, v in learned_filters().items():
-        state["features." + k] = torch.from_numpy(v)
-    for k in ("fc6", "fc7"):
-        state[f"classifier.{k}.bias"].zero_()
-    net.load_state_dict(state)
-    names = ("tench", "English springer", "cassette player", "chain saw", "church",
-             "French horn", "garbage truck", "gas pump", "golf ball", "parachute")
-    return net.eval(), names, (120.0, 114.0, 105.0)

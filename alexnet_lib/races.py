@@ -24,8 +24,8 @@ from .packing import ImageSet
 from .paper import NetworkSpec
 
 __all__ = [
-    "INITIAL_STD", "RECIPE", "Kept", "Racer", "epochs_to", "needed", "race_seeds", "relu_race",
-    "relu_sentence", "run_race", "search_rate",
+    "INITIAL_STD", "NARROW", "RECIPE", "WIDE", "Kept", "Racer", "Track", "epochs_to", "needed",
+    "race_seeds", "relu_race", "relu_sentence", "run_race", "search_rate",
 ]
 
 Say = Callable[[str], None]
@@ -208,15 +208,34 @@ def race_seeds(
 
 # Figure 1 of the paper
 
-CHANNELS = (16, 16, 32)
-RATES = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
-CAP = 40
-ARMS = {  # name -> activation, how the first weights are drawn
-    "ReLU": ("relu", "by fan-in"),
-    "tanh": ("tanh", "by fan-in"),
-    "ReLU, std .01": ("relu", "fixed"),
-    "tanh, std .01": ("tanh", "fixed"),
-}
+
+@dataclass(frozen=True)
+class Track:
+    """What is raced over: kernels of the three convolutions, pictures, rates, longest race, arms.
+
+    arms: name -> activation, how the first weights are drawn (a name in INITIAL_STD).
+    """
+
+    channels: tuple[int, int, int]
+    images: int
+    rates: tuple[float, ...]
+    cap: int
+    arms: Mapping[str, tuple[str, str]]
+
+
+NARROW = Track(
+    (16, 16, 32), 3000, (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08), 40,
+    {
+        "ReLU": ("relu", "by fan-in"),
+        "tanh": ("tanh", "by fan-in"),
+        "ReLU, std .01": ("relu", "fixed"),
+        "tanh, std .01": ("tanh", "fixed"),
+    },
+)  # fmt: skip
+WIDE = Track(
+    (32, 32, 64), 10_000, (0.0025, 0.005, 0.01, 0.02), 40,
+    {"ReLU": ("relu", "by fan-in"), "tanh": ("tanh", "by fan-in")},
+)  # fmt: skip
 SMALL_RATES = {"ReLU": 0.01, "tanh": 0.02}  # as searched on CIFAR-10
 RATIOS = {  # name -> the slower one in the paper, the faster one
     "tanh over ReLU": ("tanh", "ReLU"),
@@ -224,26 +243,30 @@ RATIOS = {  # name -> the slower one in the paper, the faster one
 }
 
 
-def relu_race(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say) -> dict[str, Any]:
-    """Repeat Figure 1 in small: epochs to 25% training error on CIFAR-10, ReLU and tanh.
+def relu_race(
+    small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say, track: Track = NARROW
+) -> dict[str, Any]:
+    """Repeat Figure 1: epochs to 25% training error on CIFAR-10, ReLU and tanh.
 
-    Twice: with first weights scaled by fan-in, and with AlexNet's std of .01. Without CIFAR-10
-    on this machine, and in the small version, Fashion-MNIST takes its place, down to 15%.
-    partial_path: where finished races are kept until the record is written.
+    track: NARROW, with first weights scaled by fan-in and, once more, with AlexNet's std of .01;
+    or WIDE, with twice the kernels and more pictures. Without CIFAR-10 on this machine, and in
+    the small version, Fashion-MNIST takes its place, down to 15%. partial_path: where finished
+    races are kept until the record is written.
     """
     cifar = not small and datasets.found()["cifar10"] is not None
     name, target = ("cifar10", 0.25) if cifar else ("fashion_mnist", 0.15)
-    train = datasets.load(name, "train", limit=1500 if small else 3000, progress=False)
+    train = datasets.load(name, "train", limit=1500 if small else track.images, progress=False)
     size, colours = train.images.shape[2:]
+    channels = NARROW.channels if small else track.channels
     racers = {
-        arm: Racer(networks.small_network(size, colours, 10, CHANNELS, activation), initialization)
-        for arm, (activation, initialization) in ARMS.items()
+        arm: Racer(networks.small_network(size, colours, 10, channels, activation), initialization)
+        for arm, (activation, initialization) in track.arms.items()
         if arm in SMALL_RATES or not small
     }
     settings = {
-        "network": f"small_network, {CHANNELS} kernels of 5 x 5, four layers with weights",
+        "network": f"small_network, {channels} kernels of 5 x 5, four layers with weights",
         "data": train.name, "data_note": train.note, "train_images": len(train),
-        "target": target, "cap": CAP, "recipe": RECIPE,
+        "target": target, "cap": track.cap, "recipe": RECIPE,
     }  # fmt: skip
     kept = Kept(None if small else partial_path, settings)
     search: dict[str, Any] = {}
@@ -252,11 +275,13 @@ def relu_race(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say)
         if small:
             search[arm] = {"best": SMALL_RATES[arm], "note": "not searched in the small version"}
         else:
-            search[arm] = search_rate(racer, RATES, train, target, CAP, kept, arm, say)
+            search[arm] = search_rate(
+                racer, track.rates, train, target, track.cap, kept, arm, say
+            )
         rate = search[arm]["best"]
-        arms[arm] = race_seeds(racer, rate, seeds, train, target, CAP, kept, arm, say)
+        arms[arm] = race_seeds(racer, rate, seeds, train, target, track.cap, kept, arm, say)
     ratios = {
-        name: _ratio(arms[slow], arms[fast])
+        name: _ratio(arms[slow], arms[fast], track.cap)
         for name, (slow, fast) in RATIOS.items()
         if slow in arms
     }
@@ -269,14 +294,14 @@ def relu_race(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say)
     }  # fmt: skip
 
 
-def _ratio(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> dict[str, Any]:
+def _ratio(slow: Mapping[str, Any], fast: Mapping[str, Any], cap: int) -> dict[str, Any]:
     """Return how many times the epochs of `fast` the network `slow` needs, seed by seed.
 
     bound: "more than" where runs of `slow` were cut off at the cap, "less than" where runs of
     `fast` were, "unknown" for both, else "".
     """
     pairs = zip(slow["runs"], fast["runs"], strict=True)
-    each = [(one["epochs"] or CAP) / (other["epochs"] or CAP) for one, other in pairs]
+    each = [(one["epochs"] or cap) / (other["epochs"] or cap) for one, other in pairs]
     bound = {
         (False, False): "", (True, False): "more than", (False, True): "less than",
         (True, True): "unknown",

@@ -125,18 +125,22 @@ def channel_window() -> Demo:
 def filters_over_time(name: str = probes.REAL_RUN, steps_per_epoch: int = 147) -> Demo:
     """Chapter 10: the 96 filters of the first layer, from noise to the end of a run."""
     steps, pictures = probes.filter_moments(name)  # (M,), (M, 96, 11, 11, 3)
+    contrasts = [np.abs(moment - 127.5).mean() / 127.5 for moment in pictures]
+    each = {"axis": (2, 3, 4), "keepdims": True}
+    low, high = pictures.min(**each).astype(float), pictures.max(**each)
+    stretched = np.round(255 * (pictures - low) / np.maximum(high - low, 1)).astype(np.uint8)
 
     def compute(moment: int) -> dict[str, Any]:
-        return {"step": int(steps[moment]), "filters": pictures[moment].transpose(0, 3, 1, 2)}
+        filters = stretched[moment].transpose(0, 3, 1, 2)
+        return {"step": int(steps[moment]), "filters": filters, "contrast": contrasts[moment]}
 
     def draw(figure: Figure, data: dict[str, Any]) -> str:
         ax = figure.axes[0] if figure.axes else figure.subplots()
-        plots.filters(data["filters"], columns=24, ax=ax)
-        contrast = np.abs(data["filters"].astype(float) - 127.5).mean() / 127.5
+        plots.filters(data["filters"], columns=24, normalize="none", ax=ax)
         epochs = data["step"] / steps_per_epoch
         return (
             f"After {data['step']} steps ({epochs:.1f} epochs). The average weight is "
-            f"{contrast:.0%} of the largest."
+            f"{data['contrast']:.0%} of the largest."
         )
 
     slider = ipywidgets.IntSlider(value=len(steps) - 1, min=0, max=len(steps) - 1)

@@ -83,6 +83,14 @@ def joined(own, other, weight, bias):
     return F.conv2d(torch.cat([own, other], 1), weight, bias, padding=1)
 
 
+def detached(own, other, weight, bias):
+    return halves()(own, other.detach(), weight, bias)
+
+
+def half_detached(own, other, weight, bias):
+    return (halves()(own, other, weight, bias) + halves()(own.detach(), other, weight, bias)) / 2
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "line"),
     [
@@ -91,7 +99,9 @@ def joined(own, other, weight, bias):
         ("conv_of_both", halves(kind=torch.float32), "yours makes float32, and loses digits"),
         ("conv_of_both", twice, "the bias is in it twice"),
         ("conv_of_both", mutating, "your function changes its input own"),
-        ("conv_of_both", joined, "calls cat"),
+        ("conv_of_both", joined, "calls cat, which joins the two halves"),
+        ("conv_of_both", detached, "no gradient comes back to other"),
+        ("conv_of_both", half_detached, "the gradient that comes back to own isn't"),
         ("conv_of_both", lambda own, other, weight, bias: own.tolist(), "should be a torch tensor"),
         ("conv_of_both", lambda own, other: own, "your function takes (own, other)"),
         ("grouped_parameters", lambda i, o, k, g: o * i * k * k / g + o, "should be an int"),

@@ -48,7 +48,7 @@ FLOORS = [
     },
     {
         "network_map",
-        "benchmarks", "sessions",
+        "benchmarks", "heads", "sessions",
     },
     {"training"},
     {"ablations", "tours", "verification"},

@@ -237,7 +237,7 @@ def test_a_journey_is_the_networks_own_forward_pass():
         assert journey.maps[stage].shape == spec[stage]
         if stage != "fc8":
             assert journey.maps[stage].min() >= 0
-    back = journey.maps["input"].transpose(1, 2, 0) + np.array(mean, np.float32)
+    back = journey.maps["input"].transpose(1, 2, 0) + mean.numpy()
     np.testing.assert_allclose(back, journey.picture, atol=1e-3)
 
 

@@ -92,21 +92,21 @@ def test_a_stopped_experiment_goes_on(tmp_path):
 def test_capped_runs_are_kept_and_said():
     def arm(*epochs):
         runs = [
-            {"epochs": each, "train_error": [0.9] * (1 + round(each or races.CAP))}
+            {"epochs": each, "train_error": [0.9] * (1 + round(each or races.NARROW.cap))}
             for each in epochs
         ]
         return {"runs": runs, "unfinished": sum(each is None for each in epochs), "rate": 0.01,
                 "epochs_mean": 1.0}  # fmt: skip
 
     slow, fast = arm(None, 20.0), arm(10.0, 10.0)
-    ratio = races._ratio(slow, fast)
-    assert ratio["each"] == [races.CAP / 10, 2.0] and ratio["bound"] == "more than"
-    assert races._ratio(fast, slow)["bound"] == "less than"
-    assert races._ratio(slow, slow)["bound"] == "unknown"
+    ratio = races._ratio(slow, fast, 40)
+    assert ratio["each"] == [4.0, 2.0] and ratio["bound"] == "more than"
+    assert races._ratio(fast, slow, 40)["bound"] == "less than"
+    assert races._ratio(slow, slow, 40)["bound"] == "unknown"
     record = {"target": 0.25, "train_images": 9, "data_note": "made up", "arms": {"tanh": slow},
               "ratios": {"tanh over ReLU": ratio}, "paper": "six times"}  # fmt: skip
     said = races.relu_sentence(record)
-    assert f"more than {races.CAP}, 20.0; mean at least" in said
+    assert f"more than {races.NARROW.cap}, 20.0; mean at least" in said
     assert "tanh over ReLU: more than 3.00 times the epochs" in said
     assert said.endswith("The paper, tanh over ReLU: six times")
 
@@ -129,7 +129,7 @@ def test_shipped_record_adds_up():
     assert record["target"] == 0.25 and "no weight decay" in record["recipe"]
     for name, arm in record["arms"].items():
         search = record["search"][name]
-        assert search["rates"] == list(races.RATES), "the same grid for all"
+        assert search["rates"] == list(races.NARROW.rates), "the same grid for all"
         assert arm["rate"] == search["best"]
         counts = {race["rate"]: race["epochs"] for race in search["races"]}
         reached = [epochs for epochs in counts.values() if epochs is not None]
