@@ -93,7 +93,7 @@ def _wires(ax: Axes, number: int, step: float, crossed: bool, last: bool) -> Non
 
 
 def cost_shares(
-    shares: Mapping[str, Mapping[str, float]], labels: int = 4, ax: Axes | None = None
+    shares: Mapping[str, Mapping[str, float]], labels: int = 7, ax: Axes | None = None
 ) -> Axes:
     """Draw what each layer takes of several costs, as rows of stacked bars.
 

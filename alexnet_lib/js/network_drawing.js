@@ -90,7 +90,7 @@ export function networkDrawing(choose) {
     blocks = new Map();
     const lines = places.flatMap((place, i) => (i ? wires(places[i - 1], place) : []));
     const last = places.at(-1);
-    const names = [TOP, BOTTOM].map((y, gpu) => draw("text", { x: last.x + last.width + last.deep, y: y - 46, class: `alexnet-side alexnet-gpu${gpu}` }, `GPU ${gpu}`));
+    const names = [TOP - 46, BOTTOM + 4].map((y, gpu) => draw("text", { x: last.x + last.width + last.deep + 4, y, class: `alexnet-side alexnet-gpu${gpu}` }, `GPU ${gpu}`));
     set(svg, { width, height: HEIGHT, "aria-label": `the network in two towers: ${rows.map((row) => `${row.name} ${sizeWords(row)}`).join(", ")}` });
     svg.replaceChildren(...lines, ...places.map(drawBlock), ...names);
     set(inner, { style: `width: ${width}px` });

@@ -133,12 +133,12 @@ function towerMaps(gpu, pick) {
     const cells = vector ? [] : Array.from({ length: SHOWN }, (_, tile) => {
       const [x, y] = spot.map((share) => Math.floor(Math.min(share, 0.9999) * row.side) * unit);
       return draw("rect", {
-        class: "alexnet-frame", x: (tile % COLUMNS) * grid.cell + x, y: Math.floor(tile / COLUMNS) * grid.cell + y,
+        class: "alexnet-frame alexnet-cell", x: (tile % COLUMNS) * grid.cell + x, y: Math.floor(tile / COLUMNS) * grid.cell + y,
         width: Math.max(3, unit), height: Math.max(3, unit),
       });
     });
     const half = row.channels / 2;
-    const which = vector ? `all ${thousands(half)} numbers` : `maps ${gpu * half} to ${gpu * half + SHOWN - 1} of ${gpu * half} to ${(gpu + 1) * half - 1}`;
+    const which = vector ? `all ${thousands(half)} numbers` : `${SHOWN} of ${half} maps, channels ${gpu * half} to ${gpu * half + SHOWN - 1}`;
     say(head, `GPU ${gpu}: ${which}`);
     set(mark, { width: wide, height: high, "aria-label": `${row.name} on GPU ${gpu}, ${which}, bright is large` });
     mark.replaceChildren(...cells);
@@ -174,6 +174,12 @@ export function mapsPanel(pick) {
 
   function update(row, one, spot, room) {
     const maps = row.towers === 2;
+    if (shown !== one.photo) {
+      URL.revokeObjectURL(url);
+      url = URL.createObjectURL(new Blob([bytesOf(one.photo)], { type: "image/jpeg" }));
+      large.src = url;
+      shown = one.photo;
+    }
     parts.maps.hidden = !maps;
     parts.answers.hidden = row.name !== "fc8";
     large.hidden = row.name !== "input";
@@ -190,12 +196,7 @@ export function mapsPanel(pick) {
       answers.update(one.answers);
       say(note, "Our network was trained on ten classes and has to choose one of them, whatever it sees. The paper's has 1,000.");
     } else {
-      if (shown !== one.photo) {
-        URL.revokeObjectURL(url);
-        url = URL.createObjectURL(new Blob([bytesOf(one.photo)], { type: "image/jpeg" }));
-        shown = one.photo;
-      }
-      set(large, { src: url, alt: one.label, width: Math.min(room, 340), height: Math.min(room, 340) });
+      set(large, { alt: one.label, width: Math.min(room, 340), height: Math.min(room, 340) });
       say(note, "227 × 227 × 3 numbers from 0 to 255, before the mean is subtracted. Both towers read all of them.");
     }
   }

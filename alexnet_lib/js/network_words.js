@@ -58,7 +58,7 @@ export function reading({ field, kind }) {
 // The sentence below the drawing. picture: { label, alive, answers }; sums: of network.js's totals.
 export function sentence(row, sums, picture) {
   const where = row.towers === 2 ? "in each tower" : row.name === "fc8" ? "on GPU 0 alone" : "for both towers";
-  const shares = `${percent(row.parameters / sums.parameters)} of the parameters, ${percent(row.macs / sums.macs)} of the MACs, `
+  const shares = `It has ${percent(row.parameters / sums.parameters)} of the parameters, ${percent(row.macs / sums.macs)} of the MACs, `
     + `${percent(row.bytes / sums.bytes)} of the memory.`;
   return `${row.name}, ${title(row)}: ${sizeWords(row)} ${where}. ${shares} ${seen(row, picture)}`;
 }

@@ -123,8 +123,8 @@ def test_arithmetic_is_written_out_and_right(walked):
 @needs_node
 @pytest.mark.parametrize(
     ("stage", "said"),
-    [("lrn1", "55 × 55 × 48 in each tower. none of the parameters"),
-     ("conv2", "30.9% of the MACs"), ("fc6", "2,048 in each tower. 61.9% of the parameters"),
+    [("lrn1", "55 × 55 × 48 in each tower. It has none of the parameters"),
+     ("conv2", "30.9% of the MACs"), ("fc6", "2,048 in each tower. It has 61.9% of the parameters"),
      ("fc8", "1,000 on GPU 0 alone"), ("fc8", "For cat our network says"),
      ("input", "227 × 227 × 3 for both towers")],
 )  # fmt: skip
