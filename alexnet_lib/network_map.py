@@ -13,7 +13,7 @@ import traitlets
 from matplotlib.axes import Axes
 from PIL import Image
 
-from . import journeys, network_pictures, networks, shapes
+from . import journeys, network_pictures, networks, plots, shapes
 from .demos import read_script
 from .journeys import Journey
 from .labs import Lab
@@ -175,9 +175,38 @@ class NetworkMap(Lab):
         )
 
     def picture(self) -> Axes:
-        """Return both towers as a picture, with the chosen stage marked."""
+        """Return both towers, the chosen stage marked, and below the photo and some of its maps."""
         stages = DRAWN if self.article else journeys.STAGES
         sizes = stage_shapes(stages)
         crossing = shapes.reads_both(networks.network("paper"))
         marked = self.stage if self.stage in stages else None
-        return network_pictures.towers_map(list(sizes), list(sizes.values()), crossing, marked)
+        figure = plots.figure(5.0)[0]
+        figure.clear()
+        top, bottom = figure.subfigures(2, 1, height_ratios=[3.4, 1.6])
+        towers = top.subplots()
+        network_pictures.towers_map(list(sizes), list(sizes.values()), crossing, marked, towers)
+        one = next((each for each in self.pictures if each["label"] == self.photo), self.own)
+        left, right = bottom.subplots(1, 2, width_ratios=[1, 3])
+        plots.image(np.asarray(Image.open(io.BytesIO(one["photo"]))), ax=left)
+        maps = self._maps(one)
+        if maps is None:
+            right.set_axis_off()
+        else:
+            half = len(maps) // 2
+            channels = [*range(6), *range(half, half + 6)]
+            title = f"{self.stage}, six maps of each tower"
+            plots.feature_maps(maps, 6, channels=channels, title=title, ax=right)
+        return towers
+
+    def _maps(self, one: Mapping[str, Any]) -> np.ndarray | None:
+        """Return the stage's maps, (C, H, W), zero where none is sent; None for vectors."""
+        at = 0
+        for stage, (C, *sides) in stage_shapes(journeys.STAGES[1:-1]).items():
+            count = 2 * SHOWN * sides[0] ** 2 if sides else C
+            if stage == self.stage and sides:
+                maps = np.zeros((C, *sides), np.uint8)
+                sent = np.frombuffer(one["maps"], np.uint8)[at : at + count]
+                maps[_channels(C)] = sent.reshape(2 * SHOWN, *sides)
+                return maps
+            at += count
+        return None

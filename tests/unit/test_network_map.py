@@ -197,7 +197,7 @@ def test_packed_maps_are_the_networks(small_map):
         if right.ndim == 3:
             half = len(right) // 2
             right = np.concatenate([right[:12], right[half : half + 12]])
-        expected = right.ravel() / right.max()
+        expected = right.ravel() / right.max()  # of what is shown
         np.testing.assert_allclose(got / 255, expected, atol=0.0021)
         assert one["highs"][stage] == pytest.approx(right.max(), rel=1e-3)
         assert one["alive"][stage] == pytest.approx((journey.maps[stage] > 0).mean(), abs=1e-4)
@@ -352,6 +352,14 @@ def test_map_brings_a_still_picture(small_map):
     small_map.article = True
     texts = {text.get_text() for text in small_map.picture().texts}
     assert "lrn1" in texts and "conv1" not in texts
+    maps, journey = small_map._maps(small_map.pictures[0]), journeys.follow(datasets.photo("cat"))
+    right = journey.maps["lrn1"]
+    shown = [*range(12), *range(48, 60)]
+    expected = right[shown] / right[shown].max()
+    np.testing.assert_allclose(maps[shown] / 255, expected, atol=0.0021)
+    assert maps.shape == right.shape and not maps[12:48].any()
+    small_map.stage = "fc6"
+    assert small_map._maps(small_map.pictures[0]) is None and small_map.picture().texts
 
 
 def test_presets_can_be_applied_and_the_last_leads_back():
