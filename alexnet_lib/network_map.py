@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,24 +36,38 @@ def stage_shapes(stages: tuple[str, ...] = journeys.STAGES) -> dict[str, tuple[i
     return {stage: every[stage] for stage in stages}
 
 
-def _channels(count: int) -> list[int]:
-    """Return the channels that are shown: the first SHOWN of each tower."""
-    half = count // 2
-    return [*range(SHOWN), *range(half, half + SHOWN)]
+def shown_channels(followed: Sequence[Journey]) -> dict[str, list[int]]:
+    """Return which maps are shown, SHOWN of each tower, by stage: the same for every photo.
+
+    In layer 1 the first of each tower, neighbours as LRN sees them; in the layers behind it, where
+    most maps are dark, those whose convolution answers most to these photos.
+    """
+    chosen: dict[str, list[int]] = {}
+    for stage, (C, *sides) in stage_shapes(journeys.STAGES[1:-1]).items():
+        half, first = C // 2, stage.startswith(("conv1", "lrn1", "pool1"))
+        if stage.startswith("conv") and not first:
+            loud = sum(journey.maps[stage].mean(axis=(1, 2)) for journey in followed)
+            most = [np.sort(np.argsort(-loud[at : at + half])[:SHOWN]) + at for at in (0, half)]
+            chosen[stage] = np.concatenate(most).tolist()
+        elif first:
+            chosen[stage] = [*range(SHOWN), *range(half, half + SHOWN)]
+        elif sides:
+            chosen[stage] = chosen[f"conv{stage[-1]}"]
+    return chosen
 
 
-def packed(journey: Journey, label: str) -> dict[str, Any]:
+def packed(journey: Journey, label: str, channels: Mapping[str, list[int]]) -> dict[str, Any]:
     """Return what the page shows of a journey: the picture as JPEG, maps in 8 bits, the answers.
 
-    Of maps (C, H, W) the first SHOWN of each tower, of vectors all, one after another, in the
-    order of the stages; 255 is the largest number of its stage that is shown.
+    channels: of `shown_channels`. Of maps (C, H, W) these, of vectors all, one after another, in
+    the order of the stages; 255 is the largest number of its stage that is shown.
     """
     jpeg = io.BytesIO()
     Image.fromarray(journey.picture).save(jpeg, "JPEG", quality=85)
     parts, highs, alive = [], {}, {}
     for stage in journeys.STAGES[1:-1]:
         maps = journey.maps[stage]
-        shown = maps[_channels(len(maps))] if maps.ndim == 3 else maps
+        shown = maps[channels[stage]] if maps.ndim == 3 else maps
         high = float(shown.max()) or 1.0
         highs[stage], alive[stage] = float(f"{high:.4g}"), float(f"{(maps > 0).mean():.4f}")
         parts.append((255 * shown / high).round().astype(np.uint8).tobytes())
@@ -85,6 +99,7 @@ class NetworkMap(Lab):
     own = traitlets.Dict().tag(sync=True)
     trouble = traitlets.Dict().tag(sync=True)  # why a file isn't taken: {"text", "number"}
     kernels = traitlets.Dict().tag(sync=True)
+    channels = traitlets.Dict().tag(sync=True)
     notes = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -98,17 +113,21 @@ class NetworkMap(Lab):
             raise unknown_name("stage", stage, journeys.STAGES)
         if photo not in photos:
             raise unknown_name("photo", photo, list(photos))
-        every = [packed(journeys.follow(each), label) for label, each in photos.items()]
+        followed = {label: journeys.follow(each) for label, each in photos.items()}
+        channels = shown_channels(list(followed.values()))
         if not own_photos:
-            every.append(packed(journeys.follow(photos["cat"], scale=1 / 255), WRONG))
+            followed[WRONG] = journeys.follow(photos["cat"], scale=1 / 255)
+        every = [packed(journey, label, channels) for label, journey in followed.items()]
         net = journeys.trained()[0]
         kernels = {
-            name: journeys.kernel_pictures(net, name, _channels(shape[0])).tobytes()
-            for name, shape in stage_shapes().items() if name.startswith("conv")
+            name: journeys.kernel_pictures(net, name, shown).tobytes()
+            for name, shown in channels.items() if name.startswith("conv")
         }  # fmt: skip
         notes = {stage: list(said) for stage, said in STAGE_NOTES.items()}
-        super().__init__(stage=stage, photo=photo, pictures=every, kernels=kernels,
-                         notes={"sources": list(SOURCES), "stages": notes}, **settings)  # fmt: skip
+        super().__init__(
+            stage=stage, photo=photo, pictures=every, kernels=kernels, channels=channels,
+            notes={"sources": list(SOURCES), "stages": notes}, **settings,
+        )  # fmt: skip
         self._lock = threading.Lock()  # callbacks may come in threads of their own
         if "presets" not in settings:
             self.presets = self._own_presets(photos)
@@ -118,7 +137,7 @@ class NetworkMap(Lab):
         start = {"stage": self.stage, "photo": self.photo, "article": self.article,
                  "spot": list(self.spot)}  # fmt: skip
         chosen = [
-            ("the article's first block", "55 x 55 x 48, twice, after conv1 and LRN1",
+            ("article's first block", "55 x 55 x 48, twice, after conv1 and LRN1",
              {"stage": "lrn1", "article": True}),
             ("most arithmetic", "conv2", {"stage": "conv2", "article": False}),
             ("most parameters", "fc6", {"stage": "fc6", "article": False}),
@@ -128,7 +147,7 @@ class NetworkMap(Lab):
         if len(self.pictures) > len(photos):
             state = {"stage": "conv5", "article": False, "photo": WRONG}
             hint = "pixels from 0 to 1 instead of 0 to 255"
-            presets.append({"label": "broken: a wrong scale", "hint": hint, "state": state})
+            presets.append({"label": "broken: wrong scale", "hint": hint, "state": state})
         return [*presets, {"label": "reset", "hint": "back to how it began", "state": start}]
 
     def _on_file(self, _: Any, content: Any, buffers: list) -> None:
@@ -146,7 +165,7 @@ class NetworkMap(Lab):
         """
         try:
             photo = journeys.decode(data, name)
-            self.own = packed(journeys.follow(photo), f"{OWN}, {name}")
+            self.own = packed(journeys.follow(photo), f"{OWN}, {name}", self.channels)
             self.photo = self.own["label"]
             self.trouble = {"text": "", "number": self.trouble.get("number", 0) + 1}
         except ValueError as error:
@@ -192,8 +211,8 @@ class NetworkMap(Lab):
         if maps is None:
             right.set_axis_off()
         else:
-            half = len(maps) // 2
-            channels = [*range(6), *range(half, half + 6)]
+            shown = self.channels[self.stage]
+            channels = [*shown[:6], *shown[SHOWN : SHOWN + 6]]
             title = f"{self.stage}, six maps of each tower"
             plots.feature_maps(maps, 6, channels=channels, title=title, ax=right)
         return towers
@@ -206,7 +225,7 @@ class NetworkMap(Lab):
             if stage == self.stage and sides:
                 maps = np.zeros((C, *sides), np.uint8)
                 sent = np.frombuffer(one["maps"], np.uint8)[at : at + count]
-                maps[_channels(C)] = sent.reshape(2 * SHOWN, *sides)
+                maps[self.channels[stage]] = sent.reshape(2 * SHOWN, *sides)
                 return maps
             at += count
         return None

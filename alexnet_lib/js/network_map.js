@@ -7,7 +7,7 @@ import { kernelsPanel, mapsPanel, photoPanel, sharesPanel } from "./network_pane
 import { arithmetic, reading, sentence, title } from "./network_words.js";
 import { choice, followWidth, frame, make, presets, say, share, summary, tick } from "./toolkit.js";
 
-const STATE = ["stage", "photo", "article", "spot", "pictures", "own", "trouble", "kernels", "notes"];
+const STATE = ["stage", "photo", "article", "spot", "pictures", "own", "trouble", "kernels", "channels", "notes"];
 
 // The stage that is shown: of those that the article draws, the block that a stage is part of.
 export function shownStage(stage, article) {
@@ -102,7 +102,7 @@ function render({ model, el }) {
     say(head, `${row.name}: ${title(row)}`);
     photo.update(row, one, now.spot, reading(row));
     kernels.update(row, now.kernels);
-    maps.update(row, one, now.spot, width > 560 ? width - 214 : width);
+    maps.update(row, one, now.spot, width > 560 ? width - 214 : width, now.channels);
     shares.update(row);
     numbers.update(row);
     said.update(now.notes.stages[row.name]);

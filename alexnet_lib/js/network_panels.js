@@ -95,6 +95,12 @@ export function photoPanel(moved) {
   return { element, update, close: () => URL.revokeObjectURL(url) };
 }
 
+// Which channels are shown: the first ones, or those that answer most.
+export function channelWords(channels) {
+  const together = channels.at(-1) - channels[0] === channels.length - 1;
+  return together ? `channels ${channels[0]} to ${channels.at(-1)}` : `the loudest: ${channels.join(", ")}`;
+}
+
 // One tower's maps as a mosaic. pick([x, y]): hears where in a map the pointer is.
 function towerMaps(gpu, pick) {
   const head = make("strong");
@@ -117,7 +123,7 @@ function towerMaps(gpu, pick) {
   });
   mark.addEventListener("pointermove", (event) => event.buttons && at(event));
 
-  function update(row, values, spot, room) {
+  function update(row, values, spot, room, channels) {
     const vector = row.side === 1;
     const tiles = vector ? { count: 1, columns: 1, height: 32, width: 64, gap: 0 }
       : { count: SHOWN, columns: COLUMNS, height: row.side, width: row.side, gap: Math.max(1, Math.round(row.side / 18)) };
@@ -138,7 +144,7 @@ function towerMaps(gpu, pick) {
       });
     });
     const half = row.channels / 2;
-    const which = vector ? `all ${thousands(half)} numbers` : `${SHOWN} of ${half} maps, channels ${gpu * half} to ${gpu * half + SHOWN - 1}`;
+    const which = vector ? `all ${thousands(half)} numbers` : `${SHOWN} of ${half} maps, ${channelWords(channels.slice(gpu * SHOWN, (gpu + 1) * SHOWN))}`;
     say(head, `GPU ${gpu}: ${which}`);
     set(mark, { width: wide, height: high, "aria-label": `${row.name} on GPU ${gpu}, ${which}, bright is large` });
     mark.replaceChildren(...cells);
@@ -172,7 +178,7 @@ export function mapsPanel(pick) {
   let url = "";
   let shown = null;
 
-  function update(row, one, spot, room) {
+  function update(row, one, spot, room, channels) {
     const maps = row.towers === 2;
     if (shown !== one.photo) {
       URL.revokeObjectURL(url);
@@ -189,7 +195,7 @@ export function mapsPanel(pick) {
       const from = (gpu) => places[row.name] + gpu * half;
       towers.forEach((tower, gpu) => {
         const values = { bytes: all.subarray(from(gpu), from(gpu) + half), key: `${row.name} ${one.label}` };
-        tower.update(row, values, spot, Math.min(room, 500));
+        tower.update(row, values, spot, Math.min(room, 500), channels[row.name]);
       });
       say(note, `Black is 0, white is ${number(one.highs[row.name])}, the largest number shown. ${percent(one.alive[row.name])} of all ${thousands(row.channels * row.side ** 2)} are above 0.`);
     } else if (row.name === "fc8") {

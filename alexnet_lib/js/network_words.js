@@ -68,9 +68,9 @@ export function seen(row, { label, alive, answers }) {
   if (row.name === "input") return `Shown: ${label}.`;
   if (row.name === "fc8") {
     const [name, chance] = answers[0];
-    return `For ${label} our network says ${name}, ${percent(chance)}.`;
+    return `On “${label}” our network says ${name}, ${percent(chance)}.`;
   }
-  return `For ${label}, ${percent(alive[row.name])} of the numbers are above zero.`;
+  return `On “${label}” ${percent(alive[row.name])} of the numbers are above zero.`;
 }
 
 // Why a file isn't sent to Python, "" if it is. limit: bytes.

@@ -116,13 +116,13 @@ def check_pictures(lab: Locator) -> None:
     status, chosen = lab.locator(".alexnet-status"), lab.locator("select")
     preset(lab, "the answer")
     chosen.select_option("rocket")
-    expect(lab.locator(".alexnet-sentence")).to_contain_text("For rocket our network says")
+    expect(lab.locator(".alexnet-sentence")).to_contain_text("On “rocket” our network says")
     for name, data in (("wide.png", png((900, 20))), ("grey.png", png((30, 40), "L")),
                        ("big.png", noise(1400))):  # fmt: skip
         files = {"name": name, "mimeType": "image/png", "buffer": data}
         lab.locator("input[type=file]").set_input_files(files)
         expect(chosen).to_have_value(f"your picture, {name}", timeout=30_000)
-        expect(lab.locator(".alexnet-sentence")).to_contain_text(f"For your picture, {name}")
+        expect(lab.locator(".alexnet-sentence")).to_contain_text(f"On “your picture, {name}”")
         expect(status).to_be_hidden()
     for name, data, said in (("notes.txt", b"dear diary", "is not a picture that can be read"),
                              ("empty.png", b"", "is empty: 0 bytes"),

@@ -125,7 +125,7 @@ def test_arithmetic_is_written_out_and_right(walked):
     ("stage", "said"),
     [("lrn1", "55 × 55 × 48 in each tower. It has none of the parameters"),
      ("conv2", "30.9% of the MACs"), ("fc6", "2,048 in each tower. It has 61.9% of the parameters"),
-     ("fc8", "1,000 on GPU 0 alone"), ("fc8", "For cat our network says"),
+     ("fc8", "1,000 on GPU 0 alone"), ("fc8", "On “cat” our network says"),
      ("input", "227 × 227 × 3 for both towers")],
 )  # fmt: skip
 def test_the_sentence_says_what_is_there(stage, said):
@@ -195,8 +195,7 @@ def test_packed_maps_are_the_networks(small_map):
         got = maps[places[stage] : places[stage] + length]
         right = journey.maps[stage]
         if right.ndim == 3:
-            half = len(right) // 2
-            right = np.concatenate([right[:12], right[half : half + 12]])
+            right = right[small_map.channels[stage]]
         expected = right.ravel() / right.max()  # of what is shown
         np.testing.assert_allclose(got / 255, expected, atol=0.0021)
         assert one["highs"][stage] == pytest.approx(right.max(), rel=1e-3)
@@ -206,6 +205,26 @@ def test_packed_maps_are_the_networks(small_map):
     assert [name for name, _ in one["answers"]] == [name for name, _ in journey.answers]
     picture = np.asarray(Image.open(io.BytesIO(one["photo"])).convert("RGB"))
     assert np.abs(picture.astype(int) - journey.picture).mean() < 5  # as JPEG
+
+
+def test_shown_maps_are_the_loudest_and_the_same_along_a_layer(small_map):
+    journey = journeys.follow(datasets.photo("cat"))
+    chosen = small_map.channels
+    assert chosen["conv1"] == chosen["pool1"] == [*range(12), *range(48, 60)]
+    assert chosen["conv2"] == chosen["lrn2"] == chosen["pool2"] and "fc6" not in chosen
+    for stage in ("conv2", "conv3", "conv4", "conv5"):
+        loud = journey.maps[stage].mean(axis=(1, 2))
+        half = len(loud) // 2
+        for at, part in ((0, chosen[stage][:12]), (half, chosen[stage][12:])):
+            assert part == sorted(part) and at <= part[0] and part[-1] < at + half
+            others = [i for i in range(at, at + half) if i not in part]
+            assert min(loud[part]) >= max(loud[others])
+
+
+@needs_node
+def test_channels_are_named_in_words():
+    assert evaluate("channelWords(given)", [48, 49, 50]) == "channels 48 to 50"
+    assert evaluate("channelWords(given)", [3, 9, 40]) == "the loudest: 3, 9, 40"
 
 
 def test_kernels_are_the_networks(small_map):
