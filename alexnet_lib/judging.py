@@ -134,7 +134,7 @@ def _remark(expected: list, outcomes: list[_Outcome]) -> tuple[str, ...]:
 
 
 def _cut_off(exercise: Exercise, answer: Callable, arguments: tuple) -> str | None:
-    """Say which input gets no gradient, or a wrong one, through an answer whose values are right."""
+    """Say which input gets no gradient, or a wrong one, though an answer's numbers are right."""
     if not exercise.differentiable:
         return None
 
