@@ -89,7 +89,7 @@ def check_clicks(lab: Locator) -> None:
     """Blocks, parts of the bars and maps answer to the pointer; the article's blocks are nine."""
     sentence = lab.locator(".alexnet-sentence")
     preset(lab, "reset")
-    lab.locator(".alexnet-pick").nth(4).click()
+    lab.locator(".alexnet-pick").nth(4).locator(".alexnet-front").first.click()
     expect(sentence).to_contain_text("conv2, convolution")
     lab.locator(".alexnet-bar-row i:visible", has_text="fc7").first.click()
     expect(sentence).to_contain_text("fc7, fully connected")
