@@ -199,9 +199,9 @@ class NetworkMap(Lab):
         sizes = stage_shapes(stages)
         crossing = shapes.reads_both(networks.network("paper"))
         marked = self.stage if self.stage in stages else None
-        figure = plots.figure(5.0)[0]
+        figure = plots.figure(4.7)[0]
         figure.clear()
-        top, bottom = figure.subfigures(2, 1, height_ratios=[3.4, 1.6])
+        top, bottom = figure.subfigures(2, 1, height_ratios=[3.4, 1.3])
         towers = top.subplots()
         network_pictures.towers_map(list(sizes), list(sizes.values()), crossing, marked, towers)
         one = next((each for each in self.pictures if each["label"] == self.photo), self.own)
