@@ -205,16 +205,16 @@ class NetworkMap(Lab):
         towers = top.subplots()
         network_pictures.towers_map(list(sizes), list(sizes.values()), crossing, marked, towers)
         one = next((each for each in self.pictures if each["label"] == self.photo), self.own)
-        left, right = bottom.subplots(1, 2, width_ratios=[1, 3])
+        left, right = bottom.subplots(1, 2, width_ratios=[1, 6])
         plots.image(np.asarray(Image.open(io.BytesIO(one["photo"]))), ax=left)
         maps = self._maps(one)
         if maps is None:
             right.set_axis_off()
         else:
             shown = self.channels[self.stage]
-            channels = [*shown[:6], *shown[SHOWN : SHOWN + 6]]
-            title = f"{self.stage}, six maps of each tower"
-            plots.feature_maps(maps, 6, channels=channels, title=title, ax=right)
+            channels = [*shown[:4], *shown[SHOWN : SHOWN + 4]]
+            title = f"{self.stage}, four maps of each tower"
+            plots.feature_maps(maps, 8, channels=channels, title=title, ax=right)
         return towers
 
     def _maps(self, one: Mapping[str, Any]) -> np.ndarray | None:
