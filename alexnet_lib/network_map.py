@@ -139,7 +139,7 @@ class NetworkMap(Lab):
         chosen = [
             ("article's first block", "55 x 55 x 48, twice, after conv1 and LRN1",
              {"stage": "lrn1", "article": True}),
-            ("most arithmetic", "conv2", {"stage": "conv2", "article": False}),
+            ("most MACs", "conv2, the most arithmetic", {"stage": "conv2", "article": False}),
             ("most parameters", "fc6", {"stage": "fc6", "article": False}),
             ("the answer", "fc8", {"stage": "fc8", "article": False}),
         ]  # fmt: skip

@@ -104,10 +104,11 @@ export function channelWords(channels) {
 // One tower's maps as a mosaic. pick([x, y]): hears where in a map the pointer is.
 function towerMaps(gpu, pick) {
   const head = make("strong");
+  const list = make("span", { class: "alexnet-channels" });
   const canvas = make("canvas", { "aria-hidden": "true" });
   const mark = draw("svg", { role: "img" });
   const stack = make("div", { class: "alexnet-map" }, canvas, mark);
-  const element = make("div", { class: `alexnet-tower-maps alexnet-gpu${gpu}` }, head, stack);
+  const element = make("div", { class: `alexnet-tower-maps alexnet-gpu${gpu}` }, head, list, stack);
   let grid = null;
   let drawn = "";
 
@@ -144,8 +145,9 @@ function towerMaps(gpu, pick) {
       });
     });
     const half = row.channels / 2;
-    const which = vector ? `all ${thousands(half)} numbers` : `${SHOWN} of ${half} maps, ${channelWords(channels.slice(gpu * SHOWN, (gpu + 1) * SHOWN))}`;
+    const which = vector ? `all ${thousands(half)} numbers` : `${SHOWN} of ${half} maps`;
     say(head, `GPU ${gpu}: ${which}`);
+    say(list, vector ? "" : channelWords(channels.slice(gpu * SHOWN, (gpu + 1) * SHOWN)));
     set(mark, { width: wide, height: high, "aria-label": `${row.name} on GPU ${gpu}, ${which}, bright is large` });
     mark.replaceChildren(...cells);
   }
