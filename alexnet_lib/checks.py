@@ -8,15 +8,16 @@ prints a verdict and never raises. What was passed is kept in `learner/progress.
 from __future__ import annotations
 
 import ast
+import contextlib
 import datetime
 import importlib.util
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import exercises, judging, learner
+from .progress import Progress, progress
 
 __all__ = ["Progress", "check", "hint", "progress", "question", "solution", "solution_function"]
 
@@ -54,7 +55,7 @@ def check(name: str, answer: Any = None) -> None:
     head = f"{MARKS[verdict.status]} {name}"
     if verdict.status == "not attempted":
         _say(
-            f"{head}: not attempted yet (about {exercise.minutes} minutes, {_stars(exercise)}). "
+            f"{head}: not attempted yet (about {exercise.minutes} minutes, {exercise.stars}). "
             f'Stuck? checks.hint("{name}")'
         )
     elif verdict.status == "failed":
@@ -66,24 +67,19 @@ def check(name: str, answer: Any = None) -> None:
         _keep(exercise)
 
 
-def _stars(exercise: judging.Exercise) -> str:
-    return "★" * exercise.difficulty + "☆" * (3 - exercise.difficulty)
-
-
 def _keep(exercise: judging.Exercise) -> None:
     """Note that an exercise is passed; the first time counts."""
     entry = {"chapter": exercise.chapter, "on": datetime.date.today().isoformat()}
-
-    def edit(content: dict[str, Any]) -> None:
-        passed = content.get("passed")
-        if not isinstance(passed, dict):
-            passed = content["passed"] = {}
-        passed.setdefault(exercise.name, entry)
-
     try:
-        learner.change("progress", edit)
+        learner.note("passed", exercise.name, entry, first_only=True)
     except OSError as error:
         _say(f"(This can't be kept in {learner.folder()}: {error.strerror or error}.)")
+
+
+def _keep_look(section: str, name: str, value: Any) -> None:
+    """Note that a hint or a solution was looked at, where that can be kept."""
+    with contextlib.suppress(OSError):
+        learner.note(section, name, value)
 
 
 def question(name: str) -> None:
@@ -91,7 +87,7 @@ def question(name: str) -> None:
     exercise = _find(name)
     if exercise:
         call = f"{exercise.name}({', '.join(exercise.parameters())})"
-        _say(f"{call}   about {exercise.minutes} minutes, {_stars(exercise)}", exercise.question)
+        _say(f"{call}   about {exercise.minutes} minutes, {exercise.stars}", exercise.question)
 
 
 def hint(name: str, step: int | None = None) -> None:
@@ -109,6 +105,9 @@ def hint(name: str, step: int | None = None) -> None:
         f'the last one; checks.solution("{name}") shows an answer'
     )
     _say(f"Hint {step} of {count}: {exercise.hints[step - 1]}", f"({more})")
+    looked_at = learner.read()["hints"].get(name)
+    if not isinstance(looked_at, int) or step > looked_at:
+        _keep_look("hints", name, step)
 
 
 def solution(name: str) -> None:
@@ -134,6 +133,8 @@ def solution(name: str) -> None:
         f"# {path.relative_to(CHAPTERS.parent).as_posix()}",
         *imports, *([""] if imports else []), ast.get_source_segment(source, function),
     )  # fmt: skip
+    if name not in learner.read()["solutions"]:
+        _keep_look("solutions", name, datetime.date.today().isoformat())
 
 
 def solution_function(name: str) -> Callable:
@@ -163,31 +164,3 @@ def _solution_file(exercise: judging.Exercise) -> Path:
     if not found:
         raise FileNotFoundError(f"{folder} holds no solutions of chapter {exercise.chapter}")
     return found[0]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a learner has passed, shown as a table. passed: the names of the exercises."""
-
-    passed: frozenset[str]
-
-    def __repr__(self) -> str:
-        chapters: dict[str, list[judging.Exercise]] = {}
-        for exercise in exercises.EXERCISES.values():
-            chapters.setdefault(exercise.chapter, []).append(exercise)
-        lines = []
-        for chapter, found in sorted(chapters.items()):
-            done = sum(exercise.name in self.passed for exercise in found)
-            marks = "   ".join(
-                f"{MARKS['passed' if exercise.name in self.passed else 'not attempted']} "
-                f"{exercise.name} {_stars(exercise)}" for exercise in found
-            )
-            lines.append(f"chapter {chapter}   {done} of {len(found)}   {marks}")
-        total = len(self.passed & set(exercises.EXERCISES))
-        return "\n".join([*lines, f"{total} of {len(exercises.EXERCISES)} exercises passed"])
-
-
-def progress() -> Progress:
-    """Return what the learner has passed so far, shown as a table a chapter; never raises."""
-    passed = learner.read("progress").get("passed")
-    return Progress(frozenset(passed if isinstance(passed, dict) else ()))

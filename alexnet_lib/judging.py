@@ -66,6 +66,11 @@ class Exercise:
     differentiable: tuple[str, ...] = ()
     instead: str = "which does the whole job. Here you write that yourself."
 
+    @property
+    def stars(self) -> str:
+        """The difficulty as three stars, filled or empty."""
+        return "★" * self.difficulty + "☆" * (3 - self.difficulty)
+
     def inputs(self) -> list[tuple]:
         """Return the arguments of every call, the same at every time of asking."""
         return list(self.cases(np.random.default_rng(zlib.crc32(self.name.encode()))))

@@ -1,7 +1,7 @@
 """A learner commits to an answer before the next cell shows it, and is reminded of it later.
 
-Predictions are kept in `learner/predictions.json`, which git ignores; ALEXNET_LEARNER names
-another folder. Chapters write `widgets.predict` and `widgets.recall`.
+Predictions are kept in `learner/progress.json` (see `learner`). Chapters write `widgets.predict`
+and `widgets.recall`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Prediction(ipywidgets.VBox):
     @property
     def answer(self) -> Any:
         """What the learner committed to, or None."""
-        return learner.read("predictions").get(self._key)
+        return learner.read()["predictions"].get(self._key)
 
     def commit(self, value: Any = None) -> None:
         """Keep `value`, or what the field holds, as the learner's prediction."""
@@ -68,7 +68,7 @@ class Prediction(ipywidgets.VBox):
             self._say("Choose one first: a guess costs nothing, and you'll remember the answer.")
             return
         try:
-            learner.change("predictions", lambda kept: kept.update({self._key: value}))
+            learner.note("predictions", self._key, value)
         except OSError as error:
             self._say(f"Your answer is {_shown(value)}, but it could not be kept: {error}.")
             return
@@ -112,7 +112,7 @@ def recall(key: str, truth: str | float, why: str = "") -> None:
 
     truth: the choice that is right, or the number. why: one sentence more, printed at the end.
     """
-    said = learner.read("predictions").get(key)
+    said = learner.read()["predictions"].get(key)
     answer = _shown(truth)
     if said is None:
         line = f"You made no prediction here, and that's fine. The answer: {answer}."

@@ -66,7 +66,7 @@ function memoryBars() {
     update(totals, width) {
       const held = [0, 1].map((gpu) => memory(totals, gpu));
       const end = Math.max(1.08 * CARD, 1.04 * Math.max(...held));
-      const scale = (bytes) => (bytes / end) * (width - 62);
+      const scale = (bytes) => (bytes / end) * (width - 116);
       const parts = [];
       for (const gpu of [0, 1]) {
         const y = 18 + 26 * gpu;

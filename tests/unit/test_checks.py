@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import json
 import math
 import threading
 
@@ -234,42 +233,46 @@ def test_question_says_what_it_takes(capsys):
     assert said.startswith("output_size(n, k, s, p)   about 3 minutes, ★☆☆\n")
 
 
-def test_progress_when_empty():
-    text = repr(checks.progress())
-    assert "chapter 00   0 of 1   ○ output_size ★☆☆" in text
-    assert "chapter 05   0 of 3   ○ lrn_row ★☆☆   ○ lrn ★★☆   ○ convert ★★★" in text
-    assert text.endswith(f"0 of {len(EXERCISES)} exercises passed")
-
-
-def test_progress_grows_and_keeps_what_it_does_not_know(own_folder, verdict):
-    own_folder.mkdir()
-    file = own_folder / "progress.json"
-    kept = {"passed": {"from_the_future": {"chapter": "12"}}, "theme": "dark"}
-    file.write_text(json.dumps(kept))
+def test_progress_grows_and_the_first_time_counts(own_folder, verdict):
     verdict("output_size", checks.solution_function("output_size"))
     verdict("top_k_error", checks.solution_function("top_k_error"))
-    content = json.loads(file.read_text())
-    assert set(content["passed"]) == {"from_the_future", "output_size", "top_k_error"}
-    assert content["theme"] == "dark" and content["passed"]["output_size"]["chapter"] == "00"
-    assert "chapter 10   1 of 3   ○ training_hours ★☆☆   ✓ top_k_error" in repr(checks.progress())
-    assert repr(checks.progress()).endswith(f"2 of {len(EXERCISES)} exercises passed")
-    before = content["passed"]["output_size"]
+    passed = learner.read()["passed"]
+    assert set(passed) == {"output_size", "top_k_error"}
+    assert passed["output_size"]["chapter"] == "00"
+    assert "✓ output_size ★☆☆" in repr(checks.progress())
+    file = own_folder / "progress.json"
+    file.write_text(file.read_text().replace(passed["output_size"]["on"], "2020-01-02"))
+    verdict("output_size", checks.solution_function("output_size"))
     verdict("output_size", lambda n, k, s, p: 0)  # a later failure takes nothing back
-    assert json.loads(file.read_text())["passed"]["output_size"] == before
-    assert [path.name for path in own_folder.iterdir()] == ["progress.json"]
+    assert learner.read()["passed"]["output_size"]["on"] == "2020-01-02"
 
 
-@pytest.mark.parametrize("content", ["{half", "[1, 2]", "\x00\x01"])
-def test_corrupt_progress_is_set_aside(content, own_folder, verdict):
+def test_hints_and_solutions_that_were_looked_at_are_kept(own_folder, capsys):
+    assert "looked at" not in repr(checks.progress())
+    checks.hint("lrn", 2)
+    checks.hint("lrn", 1)  # the first doesn't hide the second
+    checks.hint("votes")
+    checks.solution("lrn")
+    checks.solution("lrn")
+    kept = learner.read()
+    assert kept["hints"] == {"lrn": 2, "votes": 1} and list(kept["solutions"]) == ["lrn"]
+    assert repr(checks.progress()).endswith("looked at: 3 hints and 1 solution")
+    (own_folder / "progress.json").write_text('{"format": 2, "hints": {"lrn": "many"}}')
+    checks.hint("lrn", 1)
+    assert learner.read()["hints"] == {"lrn": 1}
+
+
+def test_a_newer_file_is_left_alone_and_the_check_says_so(own_folder, verdict):
     own_folder.mkdir()
     file = own_folder / "progress.json"
-    for round_ in (1, 2):
-        file.write_text(content)
-        assert repr(checks.progress()).endswith(f"0 of {len(EXERCISES)} exercises passed")
-        verdict("output_size", checks.solution_function("output_size"))
-        assert checks.progress().passed == {"output_size"}
-        aside = sorted(own_folder.glob("progress.unreadable*.json"))
-        assert len(aside) == round_ and all(path.read_text() == content for path in aside)
+    file.write_text('{"format": 99, "passed": ["another", "shape"]}')
+    said = verdict("output_size", checks.solution_function("output_size"))
+    assert said.startswith("✓ output_size") and "newer version of this course (format 99" in said
+    checks.hint("lrn")
+    checks.solution("lrn")
+    assert file.read_text() == '{"format": 99, "passed": ["another", "shape"]}'
+    assert [path.name for path in own_folder.iterdir()] == ["progress.json"]
+    assert "format 99" in repr(checks.progress()).splitlines()[0]
 
 
 def test_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch, verdict):
@@ -277,15 +280,3 @@ def test_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch, verdict):
     monkeypatch.setenv("ALEXNET_LEARNER", str(tmp_path / "file"))
     said = verdict("output_size", checks.solution_function("output_size"))
     assert said.startswith("✓ output_size") and "(This can't be kept in" in said
-
-
-def test_two_writers_lose_nothing(own_folder):
-    def add(number):
-        learner.change("progress", lambda content: content.update({str(number): number}))
-
-    threads = [threading.Thread(target=add, args=(number,)) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(learner.read("progress")) == {str(number) for number in range(12)}

@@ -50,6 +50,16 @@ FLOORS = [
         "network_map",
         "benchmarks", "heads", "sessions",
     },
+    {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
+    {
+        "probes", "teams",
+        "progress",
+    },
+    {
+        "evaluation", "tower_runs",
+        "checks",
+    },
+    {"benchmarks", "heads", "sessions"},
     {"training"},
     {"ablations", "tours", "verification"},
     {"pooling_ablation", "races", "widgets"},

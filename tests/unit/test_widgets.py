@@ -254,7 +254,7 @@ def test_show_wants_an_alternative_text():
 @pytest.fixture
 def learner(tmp_path, monkeypatch):
     monkeypatch.setenv("ALEXNET_LEARNER", str(tmp_path / "learner"))
-    return tmp_path / "learner" / "predictions.json"
+    return tmp_path / "learner" / "progress.json"
 
 
 def test_a_choice_is_kept_and_recalled(learner, capsys):
@@ -262,7 +262,7 @@ def test_a_choice_is_kept_and_recalled(learner, capsys):
     assert asked.answer is None
     asked.children[1].value = "below"
     asked.children[2].click()
-    assert json.loads(learner.read_text("utf-8")) == {"t-nine": "below"}
+    assert json.loads(learner.read_text("utf-8"))["predictions"] == {"t-nine": "below"}
     assert "Kept: below" in asked.children[3].value
     widgets.recall("t-nine", truth="below", why="It pays for itself.")
     widgets.recall("t-nine", truth="above")
@@ -319,19 +319,31 @@ def test_an_unreadable_file_is_set_aside(learner, capsys):
     widgets.recall("t-x", truth=3)
     assert "no prediction" in capsys.readouterr().out
     widgets.predict("t-x", "How much?", number=True).commit(3)
-    assert json.loads(learner.read_text("utf-8")) == {"t-x": 3.0}
+    assert json.loads(learner.read_text("utf-8"))["predictions"] == {"t-x": 3.0}
     aside = [path for path in learner.parent.iterdir() if "unreadable" in path.name]
     assert [path.read_text("utf-8") for path in aside] == ["{not json"]
 
 
 def test_a_folder_that_cannot_be_written_is_said(learner, monkeypatch):
-    def refuse(name, edit):
+    def refuse(section, name, value):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(predictions.learner, "change", refuse)
+    monkeypatch.setattr(predictions.learner, "note", refuse)
     asked = widgets.predict("t-x", "How much?", number=True)
     asked.commit(3)
     assert "could not be kept" in asked.children[3].value
+
+
+def test_a_file_of_a_newer_version_is_said_and_left_alone(learner, capsys):
+    learner.parent.mkdir(parents=True)
+    learner.write_text('{"format": 99}', encoding="utf-8")
+    asked = widgets.predict("t-x", "How much?", number=True)
+    asked.commit(3)
+    line = asked.children[3].value
+    assert "could not be kept: learner/progress.json was written by a newer version" in line
+    widgets.recall("t-x", truth=3)
+    assert "no prediction" in capsys.readouterr().out
+    assert learner.read_text("utf-8") == '{"format": 99}'
 
 
 def test_predict_wants_choices_or_a_number(learner):
