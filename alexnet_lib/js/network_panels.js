@@ -185,7 +185,7 @@ export function mapsPanel(pick) {
     if (shown !== one.photo) {
       URL.revokeObjectURL(url);
       url = URL.createObjectURL(new Blob([bytesOf(one.photo)], { type: "image/jpeg" }));
-      large.src = url;
+      set(large, { src: url, alt: one.label });
       shown = one.photo;
     }
     parts.maps.hidden = !maps;
@@ -204,7 +204,7 @@ export function mapsPanel(pick) {
       answers.update(one.answers);
       say(note, "Our network was trained on ten classes and has to choose one of them, whatever it sees. The paper's has 1,000.");
     } else {
-      set(large, { alt: one.label, width: Math.min(room, 340), height: Math.min(room, 340) });
+      set(large, { width: Math.min(room, 340), height: Math.min(room, 340) });
       say(note, "227 × 227 × 3 numbers from 0 to 255, before the mean is subtracted. Both towers read all of them.");
     }
   }
