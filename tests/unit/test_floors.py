@@ -38,19 +38,9 @@ FLOORS = [
         "predictions",
     },
     {
-        "layer_costs",
         "checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers",
+        "layer_costs",
     },
-    {"checks", "probes", "teams"},
-    {
-        "journeys",
-        "evaluation", "tower_runs",
-    },
-    {
-        "network_map",
-        "benchmarks", "heads", "sessions",
-    },
-    {"checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers"},
     {
         "probes", "teams",
         "progress",
@@ -58,8 +48,12 @@ FLOORS = [
     {
         "evaluation", "tower_runs",
         "checks",
+        "journeys",
     },
-    {"benchmarks", "heads", "sessions"},
+    {
+        "benchmarks", "heads", "sessions",
+        "network_map",
+    },
     {"training"},
     {"ablations", "tours", "verification"},
     {"pooling_ablation", "races", "widgets"},
