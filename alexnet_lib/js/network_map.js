@@ -25,9 +25,12 @@ function sourcesTable(sources) {
 
 function formulas() {
   const element = make("table", { class: "alexnet-counts alexnet-formulas" });
+  let shown = "";
   return {
     element,
     update(row) {
+      if (shown === row.name) return;
+      shown = row.name;
       element.replaceChildren(...arithmetic(row).map(([what, formula, result]) => make(
         "tr", {}, make("th", { scope: "row" }, what), make("td", {}, formula), make("td", {}, `= ${result}`),
       )));
@@ -67,7 +70,8 @@ function render({ model, el }) {
   frame(
     el, "network map", presets(model.get("presets"), turn),
     make("div", { class: "alexnet-choices" }, which.element, files.element, only.element), status,
-    drawing.element, words.element, panel, shares.element, numbers.element, said.element,
+    drawing.element, words.element, panel, shares.element,
+    make("div", { class: "alexnet-room" }, numbers.element), make("div", { class: "alexnet-room" }, said.element),
   );
   const card = el.querySelector(".alexnet-lab");
   files.watch(card);

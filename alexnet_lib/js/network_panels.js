@@ -216,9 +216,12 @@ export function kernelsPanel() {
   const canvas = make("canvas", { "aria-hidden": "true" });
   const note = make("small");
   const element = make("figure", { class: "alexnet-kernels", role: "img" }, canvas, note);
+  let shown = "";
   return {
     element,
     update(row, kernels) {
+      if (shown === row.name) return;
+      shown = row.name;
       const packed = kernels[row.name];
       element.hidden = !packed;
       if (!packed) return;
