@@ -197,7 +197,7 @@ export function mapsPanel(pick) {
       const from = (gpu) => places[row.name] + gpu * half;
       towers.forEach((tower, gpu) => {
         const values = { bytes: all.subarray(from(gpu), from(gpu) + half), key: `${row.name} ${one.label}` };
-        tower.update(row, values, spot, Math.min(room, 500), channels[row.name]);
+        tower.update(row, values, spot, Math.min(room - 14, 500), channels[row.name]);
       });
       say(note, `Black is 0, white is ${number(one.highs[row.name])}, the largest number shown. ${percent(one.alive[row.name])} of all ${thousands(row.channels * row.side ** 2)} are above 0.`);
     } else if (row.name === "fc8") {
