@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from . import cifar, downloads, image_folders, packing, rendering, shards, shipped
+from .contest import history
 from .packing import ImageSet, read_packed, write_packed
 from .paper import unknown_name
-from .shipped import PHOTOS, history, photo
+from .shipped import PHOTOS, photo
 
 __all__ = [
     "IMAGENETTE_CLASSES",

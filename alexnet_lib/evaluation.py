@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from .ranks import everyone
 from .teams import ALONE, Team
 from .towers import TowerNet
 
-__all__ = ["check_fit", "evaluate"]
+__all__ = ["check_fit", "evaluate", "probabilities"]
 
 
 def check_fit(model: Net | TowerNet, images: ImageSet, classes: list[str] | None = None) -> None:
@@ -54,6 +55,46 @@ def check_fit(model: Net | TowerNet, images: ImageSet, classes: list[str] | None
 
 
 @torch.no_grad()
+def _batches(
+    model: Net | TowerNet, images: ImageSet, mean: torch.Tensor, ten_crop: bool, batch_size: int,
+    device: str | torch.device, progress: bool, first: int, last: int,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield labels (B,) and probabilities (B, classes) of the pictures from `first` up to `last`.
+
+    The network is in evaluation mode meanwhile, and then in the mode that it was in.
+    """
+    was_training = model.training
+    model.eval()
+    size = model.spec.input_size
+    step = max(1, batch_size // 10) if ten_crop else batch_size
+    cut = augment.ten_crop if ten_crop else augment.centre_crop
+    try:
+        starts = range(first, last, step)
+        for start in tqdm(starts, "evaluating", disable=not progress, leave=False):
+            chosen = slice(start, min(start + step, last))
+            pictures = torch.from_numpy(np.array(images.images[chosen])).to(device)
+            labels = torch.from_numpy(np.array(images.labels[chosen])).to(device)
+            views = cut(pictures, size).reshape(-1, size, size, pictures.shape[3])
+            logits = model(augment.to_input(views, mean)).float()
+            yield labels, logits.softmax(1).unflatten(0, (len(labels), -1)).mean(dim=1)
+    finally:
+        model.train(was_training)
+
+
+def probabilities(
+    model: Net, images: ImageSet, mean: torch.Tensor, ten_crop: bool = False,
+    batch_size: int = 128, device: str | torch.device = "cpu", progress: bool = False,
+) -> np.ndarray:
+    """Return what a network makes of every picture: probabilities (N, classes), float32.
+
+    Arguments as in `evaluate`; of ten views it is their mean [P §4.1].
+    """
+    check_fit(model, images)
+    given = (ten_crop, batch_size, device, progress, 0, len(images))
+    return torch.cat([share for _, share in _batches(model, images, mean, *given)]).cpu().numpy()
+
+
+@torch.no_grad()
 def evaluate(
     model: Net | TowerNet, images: ImageSet, mean: torch.Tensor, ten_crop: bool = False,
     batch_size: int = 128, device: str | torch.device = "cpu", progress: bool = False,
@@ -67,29 +108,16 @@ def evaluate(
     Returns top1 and top5 (shares right, 0 to 1), loss, count, and predictions (N,) as a list.
     """
     check_fit(model, images)
-    was_training = model.training
-    model.eval()
-    size, loss, predictions, ranks = model.spec.input_size, 0.0, [], []
-    step = max(1, batch_size // 10) if ten_crop else batch_size
-    cut = augment.ten_crop if ten_crop else augment.centre_crop
+    loss, predictions, ranks = 0.0, [], []
     first, last = team.share(len(images))
-    try:
-        starts = range(first, last, step)
-        for start in tqdm(starts, "evaluating", disable=not progress, leave=False):
-            chosen = slice(start, min(start + step, last))
-            pictures = torch.from_numpy(np.array(images.images[chosen])).to(device)
-            labels = torch.from_numpy(np.array(images.labels[chosen])).to(device)
-            views = cut(pictures, size).reshape(-1, size, size, pictures.shape[3])
-            logits = model(augment.to_input(views, mean)).float()
-            if logits.shape[1] == 0:  # the tower without the last layer
-                continue
-            probabilities = logits.softmax(1).unflatten(0, (len(labels), -1)).mean(dim=1)
-            loss += -probabilities.gather(1, labels[:, None]).clamp_min(1e-12).log().sum().item()
-            ranked = probabilities.argsort(dim=1, descending=True)
-            ranks += (ranked == labels[:, None]).int().argmax(dim=1).tolist()
-            predictions += ranked[:, 0].tolist()
-    finally:
-        model.train(was_training)
+    given = (ten_crop, batch_size, device, progress, first, last)
+    for labels, shares in _batches(model, images, mean, *given):
+        if shares.shape[1] == 0:  # the tower without the last layer
+            continue
+        loss += -shares.gather(1, labels[:, None]).clamp_min(1e-12).log().sum().item()
+        ranked = shares.argsort(dim=1, descending=True)
+        ranks += (ranked == labels[:, None]).int().argmax(dim=1).tolist()
+        predictions += ranked[:, 0].tolist()
     ranks = np.array(ranks)
     total, top1, top5 = team.add_up(loss, int((ranks == 0).sum()), int((ranks < 5).sum()))
     if team.ranks.count > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    exercises_contest,
     exercises_conventions,
     exercises_lrn,
     exercises_network,
@@ -22,6 +23,7 @@ EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise
     for exercise in (
         *exercises_sizes.EXERCISES,
+        *exercises_contest.EXERCISES,
         *exercises_windows.EXERCISES,
         *exercises_pooling.EXERCISES,
         *exercises_relu.EXERCISES,

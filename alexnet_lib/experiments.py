@@ -20,6 +20,7 @@ from . import (
     ablations,
     augment,
     datasets,
+    feature_ablation,
     heads,
     layer_costs,
     models,
@@ -297,6 +298,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "shipped_network",
             "How often is the network that ships right, on photos that it has never seen?",
             15, (0,), _shipped_network, _shipped_sentence,
+        ),
+        Experiment(
+            "features",
+            "How do pixels, features made by hand and learned features fare with more pictures?",
+            20, (0, 1, 2), feature_ablation.run, feature_ablation.sentence,
         ),
     )
 }  # fmt: skip

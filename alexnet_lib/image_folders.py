@@ -145,12 +145,26 @@ def _class_names(folder: Path) -> list[str]:
         entry.name for entry in folder.iterdir() if entry.is_dir() and entry.name[0] not in "._"
     )
     if len(names) < 2:
-        loose = sum(path.suffix.lower() in EXTENSIONS for path in folder.iterdir())
-        raise ValueError(
-            f"{folder} has {len(names)} class folders (and {loose} loose images); a classifier "
-            "needs two or more. Put the images of each class into a folder of its own."
-        )
+        raise ValueError(_too_few_classes(folder, names))
     return names
+
+
+def _too_few_classes(folder: Path, names: list[str]) -> str:
+    """Say what a folder with no class folder or a single one holds instead, and what to do."""
+    loose = sum(path.suffix.lower() in EXTENSIONS for path in folder.iterdir())
+    has = f"one class folder, {names[0]!r}" if names else "0 class folders"
+    beside = f" and {loose} loose image{'s' * (loose > 1)}" if loose else ""
+    inside = (folder / names[0]).iterdir() if names else ()
+    below = sorted(entry.name for entry in inside if entry.is_dir() and entry.name[0] not in "._")
+    if len(below) > 1:
+        return (
+            f"{folder} has {has}, and that one holds {len(below)} folders ({', '.join(below[:3])}"
+            f"{', ...' * (len(below) > 3)}). If those are your classes, give {folder / names[0]}."
+        )
+    return (
+        f"{folder} has {has}{beside}; a classifier needs two or more. Put the images of each class "
+        "into a folder of its own, such as pets/cats and pets/dogs, and give the folder above them."
+    )
 
 
 def _list(folder: Path, classes: list[str], present: list[str]) -> Listing:
@@ -159,9 +173,11 @@ def _list(folder: Path, classes: list[str], present: list[str]) -> Listing:
     for name in present:
         files = _pictures(folder / name, deep=False) or _pictures(folder / name, deep=True)
         if not files:
+            others = sorted({p.suffix.lower() for p in (folder / name).iterdir() if p.suffix})
+            found = f"; its {', '.join(others[:3])} files must be saved as .jpg" if others else ""
             raise ValueError(
-                f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))}). "
-                "Fill it or delete it."
+                f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))})"
+                f"{found}. Fill it or delete it."
             )
         label = classes.index(name)
         listing += [(path, label, size) for path, size in files]
@@ -201,7 +217,13 @@ def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
         return np.asarray(image)
     except PermissionError:
         raise
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, EOFError) as error:
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ValueError(
+            f"{path} is too large to be read safely: it has more than {most / 1e6:,.0f} million "
+            "pixels. Scale it down first"
+        ) from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise ValueError(f"{path} is not a readable image: {error}") from error
 
 

@@ -139,8 +139,9 @@ def starting_values(
         weight = torch.empty(layer.channels, inputs[0] // layer.groups, *window)
         bias = torch.empty(layer.channels)
         value = 0.0 if he else layer.bias
-        std = (weight_std or {}).get(layer.name, layer.weight_std)
-        if he:
+        given = (weight_std or {}).get(layer.name)
+        std = layer.weight_std if given is None else given
+        if he and given is None:
             nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=generator)
         elif std is None:
             nn.init.kaiming_uniform_(weight, a=5**0.5, generator=generator)
@@ -202,9 +203,9 @@ class Net(nn.Module):
         """Draw all weights anew, as the stages say.
 
         seed: for the weights alone; torch's global state is left as it was, None uses it.
-        biases, weight_std: initial biases and standard deviations that override the stages'. he:
-        He initialization and zero biases instead. A stage without a standard deviation keeps
-        torch's own rule.
+        he: He initialization and zero biases instead of what the stages say. biases, weight_std:
+        initial biases and standard deviations of single stages, which override either. A
+        stage without a standard deviation keeps torch's own rule.
         """
         parameters = dict(self.named_parameters())
         for name, values in starting_values(self.spec, seed, biases, he, weight_std):

@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from . import palette, pictures
 from .demos import DemoManners, Painter
+from .estimates import duration
 from .palette import COLOURS, FONT_SIZE, LINE_STYLES, MARKERS
 
 __all__ = ["TrainingMonitor"]
@@ -92,7 +93,8 @@ class TrainingMonitor(ipywidgets.VBox):
 
     steps: how many the run will have in all. chance: the loss of a guess, ln(classes), drawn
     dotted; None draws none. batch_size: pictures a step, for the pace; `training.fit` tells its
-    own. smooth: False leaves the line out. height: of the picture, in inches.
+    own. smooth: False leaves the line out. height: of the picture, in inches. button: False leaves
+    the Stop button out, for a frame that has its own.
 
     `training.fit(..., on_step=monitor.update)` keeps it up to date, and stops resumably when the
     button was pressed; the same monitor then follows the resumed run. In a loop of one's own:
@@ -102,7 +104,7 @@ class TrainingMonitor(ipywidgets.VBox):
 
     def __init__(
         self, steps: int, chance: float | None = None, *, batch_size: int | None = None,
-        smooth: bool = True, height: float = 2.8,
+        smooth: bool = True, height: float = 2.8, button: bool = True,
     ) -> None:
         if steps < 1:
             raise ValueError(f"steps is {steps}; say how many steps the run will have, at least 1.")
@@ -125,7 +127,8 @@ class TrainingMonitor(ipywidgets.VBox):
         self._sentence = ipywidgets.HTML()
         self._sentence.add_class("alexnet-summary")
         self._manners = DemoManners()
-        row = ipywidgets.HBox([self._bar, self._button], layout={"align_items": "center"})
+        parts = [self._bar, self._button] if button else [self._bar]
+        row = ipywidgets.HBox(parts, layout={"align_items": "center"})
         super().__init__([self._picture, row, self._sentence, self._manners])
         self.add_class("alexnet-card").add_class("alexnet-monitor")
         self._show()
@@ -214,7 +217,7 @@ class TrainingMonitor(ipywidgets.VBox):
             if self.batch_size:
                 parts.append(f"{measured * self.batch_size / seconds:.0f} images/s")
             left = (self.steps - count) * seconds / measured
-            parts += [f"{left:.0f} s left"] if self.state == "running" else []
+            parts += [f"{duration(left)} left"] if self.state == "running" else []
         return ", ".join(parts)
 
     @property

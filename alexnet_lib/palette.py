@@ -35,6 +35,8 @@ MEANINGS: dict[str, str] = {
     "relu": "the activation ReLU",
     "tanh": "the activation tanh",
     "sigmoid": "the activation sigmoid",
+    "designed": "features that people designed",
+    "learned": "features learned from data",
     "highlight": "what the text or the slider points at: a window, a position",
     "muted": "there for comparison: chance, other seeds, what is left out",
     "grid": "grid lines and frames",
@@ -57,6 +59,8 @@ COLOURS: dict[str, str] = {  # on white
     "relu": "#B00F2E",
     "tanh": "#0E8088",
     "sigmoid": "#8A8F2A",
+    "designed": "#9C6B30",
+    "learned": "#4B5FD1",
     "highlight": "#C98500",
     "muted": "#6E7781",
     "grid": "#D8DEE4",
@@ -79,6 +83,8 @@ DARK_COLOURS: dict[str, str] = {  # on JupyterLab's dark background
     "relu": "#FF7A7A",
     "tanh": "#4FC3CB",
     "sigmoid": "#D9DE7A",
+    "designed": "#D9A66C",
+    "learned": "#93A4FF",
     "highlight": "#FFC33D",
     "muted": "#9DA7B1",
     "grid": "#3A4048",
@@ -94,6 +100,7 @@ GROUPS: tuple[tuple[str, ...], ...] = (  # colours that meet in one picture
     ("before", "after", "highlight"),
     ("paper", "ours", "pytorch"),
     ("relu", "tanh", "sigmoid"),
+    ("designed", "learned", "before"),
 )
 
 LINE_STYLES: dict[str, str | tuple[int, tuple[float, ...]]] = {
@@ -109,6 +116,8 @@ LINE_STYLES: dict[str, str | tuple[int, tuple[float, ...]]] = {
     "relu": "-",
     "tanh": (0, (5.0, 2.0)),
     "sigmoid": (0, (2.0, 1.5)),
+    "designed": (0, (5.0, 2.0)),
+    "learned": "-",
     "highlight": "-",
     "muted": (0, (1.0, 2.0)),
 }
@@ -126,6 +135,8 @@ MARKERS: dict[str, str] = {
     "relu": "o",
     "tanh": "s",
     "sigmoid": "^",
+    "designed": "s",
+    "learned": "o",
     "highlight": "D",
     "muted": ".",
 }

@@ -3,11 +3,17 @@
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
 `monitor`, the demos of single chapters in `tours`, the JavaScript labs in `labs`,
 `network_map`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in
+`monitor`, `TrainingDesk` in `training_desk`, the demos of single chapters in `tours`, the
+JavaScript labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
+sheets in alexnet_lib/js.
+`monitor`, the demos of single chapters in `tours`, `contest_tour` and `depth_tour`, the JavaScript
+labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in
 alexnet_lib/js.
 """
 
 from __future__ import annotations
 
+from .contest_tour import winners_by_year
 from .demos import Demo, show
 from .depth_tour import deep_signal
 from .labs import ConventionsLab, LRNLab
@@ -18,10 +24,14 @@ from .predictions import predict, recall
 from .size_lab import SizeLab
 from .tours import channel_window, filters_over_time, window_stops
 from .tower_lab import TowerLab
+from .training_desk import TrainingDesk
 
 __all__ = [
     "ConventionsLab", "Demo", "LRNLab", "NetworkMap", "PoolingLab", "SizeLab", "TowerLab",
     "TrainingMonitor",
+    "TrainingDesk",
+    "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",
+    "winners_by_year",
 ]

@@ -9,7 +9,7 @@ export function nameControls(root, alt = "") {
   }
   for (const widget of root.querySelectorAll(".widget-inline-hbox")) {
     const name = widget.querySelector(".widget-label")?.textContent || question(root);
-    for (const part of widget.querySelectorAll("[role=slider], select, input[type=text], .widget-readout")) {
+    for (const part of widget.querySelectorAll("[role=slider], select, input[type=text], input[type=number], .widget-readout")) {
       part.setAttribute("aria-label", name);
     }
   }

@@ -372,7 +372,7 @@ def test_the_history_is_complete_and_every_value_has_its_source():
 
 def test_a_missing_shipped_file_says_how_to_get_it_back(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
-    for read in (shipped.history, lambda: shipped.photo("cat"), lambda: load("fashion_mnist")):
+    for read in (lambda: shipped.photo("cat"), lambda: load("fashion_mnist")):
         with pytest.raises(FileNotFoundError, match="git checkout -- data"):
             read()
 

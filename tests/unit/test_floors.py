@@ -23,19 +23,26 @@ FLOORS = [
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
         "learner", "networks", "numerals", "packing", "pictures", "ranks", "records", "rendering",
         "shards", "shipped",
+        "mistakes",
+        "contest", "orientations",
     },
     {
         "network_pictures",
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
         "runs", "shard_writers", "slider_times", "window_pictures",
+        "estimates", "mistake_pictures",
     },
-    {"augment", "demos", "ops", "optim", "sharding"},
+    {
+        "augment", "demos", "ops", "optim", "sharding",
+        "assignments", "desk_words",
+    },
     {
         "exercises_network",
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
+        "contest_tour", "exercises_contest",
     },
     {
         "checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers",
@@ -55,8 +62,16 @@ FLOORS = [
         "network_map",
     },
     {"training"},
-    {"ablations", "tours", "verification"},
-    {"pooling_ablation", "races", "widgets"},
+    {
+        "ablations", "tours", "verification",
+        "paces",
+    },
+    {
+        "pooling_ablation", "races",
+        "feature_ablation",
+        "training_desk",
+    },
+    {"widgets"},
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -66,10 +81,15 @@ DRAWING = {
     "network_map", "network_pictures",
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
+    "mistake_pictures", "training_desk",
+    "contest_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {
     "network_pictures",
     "grids", "numerals", "pictures", "plots", "window_pictures",
+    "grids", "numerals", "pictures", "plots", "window_pictures",
+    "contest", "orientations",
+    "mistake_pictures", "mistakes",
 } | FLOORS[0]  # fmt: skip
 
 

@@ -87,9 +87,13 @@ def test_hidden_and_foreign_files_are_passed_over(divided):
     ("make", "error", "message"),
     [
         (lambda t: t / "nowhere", FileNotFoundError, "is not a folder"),
-        (lambda t: t, ValueError, "has 0 class folders .and 0 loose images.*two or more"),
-        (lambda t: plain(t / "0.png").parent, ValueError, "0 class folders .and 1 loose image"),
-        (lambda t: plain(t / "a" / "0.png").parents[1], ValueError, "has 1 class folders"),
+        (lambda t: t, ValueError, "has 0 class folders; a classifier needs two or more"),
+        (lambda t: plain(t / "0.png").parent, ValueError, "0 class folders and 1 loose image; "),
+        (lambda t: plain(t / "a" / "0.png").parents[1], ValueError, "has one class folder, 'a'; "),
+        (
+            lambda t: plain(plain(t / "p" / "a" / "0.png").parents[1] / "b" / "0.png").parents[2],
+            ValueError, r"'p', and that one holds 2 folders \(a, b\).* give .*p\.",
+        ),
         (lambda t: plain(t / "val" / "a" / "0.png").parents[2], FileNotFoundError, "it has val"),
     ],
 )
@@ -224,7 +228,7 @@ def test_a_broken_picture_is_named(tmp_path):
 def test_a_decompression_bomb_is_named(tmp_path, monkeypatch):
     path = plain(tmp_path / "bomb.png", size=(64, 64))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(ValueError, match="bomb.png is not a readable image: .*bomb"):
+    with pytest.raises(ValueError, match="bomb.png is too large to be read safely: .* pixels"):
         read_image(path, 8)
 
 

@@ -11,7 +11,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from alexnet_lib import augment, batches, checkpoints, models, networks, optim, training
+from alexnet_lib import (
+    augment,
+    batches,
+    checkpoints,
+    evaluation,
+    models,
+    networks,
+    optim,
+    training,
+)
 from alexnet_lib.packing import ImageSet
 
 STEPS, EPOCHS = 4, 3  # of toy_recipe on 32 images
@@ -268,6 +277,9 @@ def test_evaluation_is_what_numpy_counts(ten_crop):  # G9
     assert result["top1"] == (ranks == 0).mean()
     assert result["top5"] == (ranks < 5).mean()
     assert 0 < result["top1"] < result["top5"] < 1
+    for batch_size in (7, 128):  # and what it makes of each picture
+        found = evaluation.probabilities(model.train(), images, mean, ten_crop, batch_size)
+        assert model.training and np.allclose(found, probabilities, atol=1e-5)
     assert result["loss"] == pytest.approx(-np.log(own).mean(), rel=1e-5)
     assert result["count"] == 20
 
