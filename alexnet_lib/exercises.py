@@ -7,6 +7,7 @@ from . import (
     exercises_conventions,
     exercises_lrn,
     exercises_network,
+    exercises_overfitting,
     exercises_pooling,
     exercises_relu,
     exercises_sizes,
@@ -31,6 +32,7 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_conventions.EXERCISES,
         *exercises_towers.EXERCISES,
         *exercises_network.EXERCISES,
+        *exercises_overfitting.EXERCISES,
         *exercises_training.EXERCISES,
     )
 }

@@ -107,6 +107,7 @@ ABLATIONS = {
     "lrn_ablation": "With and without LRN",
     "pooling": "Pooling windows apart and overlapping",
     "relu": "ReLU against tanh",
+    "overfitting": "Remedies against overfitting",
 }
 
 

@@ -9,6 +9,9 @@ sheets in alexnet_lib/js.
 `monitor`, the demos of single chapters in `tours`, `contest_tour` and `depth_tour`, the JavaScript
 labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in
 alexnet_lib/js.
+`monitor`, the demos of single chapters in `tours`, `depth_tour` and `overfitting_tour`, the
+JavaScript labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
+sheets in alexnet_lib/js.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from .depth_tour import deep_signal
 from .labs import ConventionsLab, LRNLab
 from .monitor import TrainingMonitor
 from .network_map import NetworkMap
+from .overfitting_tour import augmented_photo, averaged_dropout
 from .pooling_lab import PoolingLab
 from .predictions import predict, recall
 from .size_lab import SizeLab
@@ -31,6 +35,7 @@ __all__ = [
     "TrainingMonitor",
     "TrainingDesk",
     "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
+    "augmented_photo", "averaged_dropout",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",
     "winners_by_year",

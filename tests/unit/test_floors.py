@@ -43,6 +43,7 @@ FLOORS = [
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
         "contest_tour", "exercises_contest",
+        "exercises_overfitting", "overfitting_tour",
     },
     {
         "checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers",
@@ -72,6 +73,9 @@ FLOORS = [
         "training_desk",
     },
     {"widgets"},
+    {"ablations", "tours", "verification"},
+    {"pooling_ablation", "races", "widgets"},
+    {"overfitting"},
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -83,6 +87,7 @@ DRAWING = {
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
     "mistake_pictures", "training_desk",
     "contest_tour",
+    "overfitting_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {
     "network_pictures",
