@@ -260,7 +260,6 @@ def _shipped_sentence(record: Mapping[str, Any]) -> str:
 
 def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu_wide"), say, races.WIDE)
-# With and without what the paper does against overfitting, in a module of its own
 
 
 def _overfitting(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
@@ -309,6 +308,8 @@ EXPERIMENTS: dict[str, Experiment] = {
             "features",
             "How do pixels, features made by hand and learned features fare with more pictures?",
             20, (0, 1, 2), feature_ablation.run, feature_ablation.sentence,
+        ),
+        Experiment(
             "overfitting",
             "What keeps a network with many weights from learning few pictures by heart?",
             25, (0, 1, 2, 3, 4), _overfitting, overfitting.sentence,

@@ -1,17 +1,9 @@
 """Everything interactive, under one name: `from alexnet_lib import widgets`.
 
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
-`monitor`, the demos of single chapters in `tours`, the JavaScript labs in `labs`,
-`network_map`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in
-`monitor`, `TrainingDesk` in `training_desk`, the demos of single chapters in `tours`, the
-JavaScript labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
-sheets in alexnet_lib/js.
-`monitor`, the demos of single chapters in `tours`, `contest_tour` and `depth_tour`, the JavaScript
-labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in
-alexnet_lib/js.
-`monitor`, the demos of single chapters in `tours`, `depth_tour` and `overfitting_tour`, the
-JavaScript labs in `labs`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
-sheets in alexnet_lib/js.
+`monitor`, `TrainingDesk` in `training_desk`, the demos of single chapters in `tours`,
+`contest_tour`, `depth_tour` and `overfitting_tour`, the JavaScript labs in `labs`, `network_map`,
+`pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in alexnet_lib/js.
 """
 
 from __future__ import annotations
@@ -34,7 +26,6 @@ __all__ = [
     "ConventionsLab", "Demo", "LRNLab", "NetworkMap", "PoolingLab", "SizeLab", "TowerLab",
     "TrainingMonitor",
     "TrainingDesk",
-    "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
     "augmented_photo", "averaged_dropout",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
     "window_stops",

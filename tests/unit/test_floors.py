@@ -72,10 +72,10 @@ FLOORS = [
         "feature_ablation",
         "training_desk",
     },
-    {"widgets"},
-    {"ablations", "tours", "verification"},
-    {"pooling_ablation", "races", "widgets"},
-    {"overfitting"},
+    {
+        "widgets",
+        "overfitting",
+    },
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -91,7 +91,6 @@ DRAWING = {
 }  # may load matplotlib
 WITHOUT_TORCH = {
     "network_pictures",
-    "grids", "numerals", "pictures", "plots", "window_pictures",
     "grids", "numerals", "pictures", "plots", "window_pictures",
     "contest", "orientations",
     "mistake_pictures", "mistakes",
