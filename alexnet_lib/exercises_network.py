@@ -61,8 +61,8 @@ FC_PARAMETERS = Exercise(
             "the 1 is in the wrong place: one bias for each unit, units * (weights + 1).",
     },
     lesson=(
-        "fc6 alone holds 62% of AlexNet's parameters, since each of its 4,096 units reads 9,216 "
-        "numbers."
+        "In AlexNet fc6 alone holds 62% of the parameters, since each of its 4,096 units reads "
+        "9,216 numbers."
     ),
     errors={"TypeError": "All three inputs are whole numbers; the result is one as well."},
     where={
@@ -72,12 +72,12 @@ FC_PARAMETERS = Exercise(
 
 
 def layer_macs(
-    inputs: list[int], outputs: list[int], kernels: list[int], groups: list[int], sides: list[int]
+    inputs: list[int], outputs: list[int], windows: list[int], groups: list[int], sides: list[int]
 ) -> list[int]:
     return [
-        side**2 * n_out * (n_in // group) * kernel**2
-        for n_in, n_out, kernel, group, side in zip(
-            inputs, outputs, kernels, groups, sides, strict=True
+        side**2 * n_out * (n_in // group) * window**2
+        for n_in, n_out, window, group, side in zip(
+            inputs, outputs, windows, groups, sides, strict=True
         )
     ]
 
@@ -95,8 +95,8 @@ def _layers(rng: np.random.Generator) -> Iterator[tuple[list[int], ...]]:
         count = int(rng.integers(2, 5))
         groups = [int(n) for n in rng.integers(1, 4, count)]
         inputs, outputs = ([n * int(rng.integers(1, 9)) for n in groups] for _ in range(2))
-        kernels, sides = ([int(n) for n in rng.integers(1, 8, count)] for _ in range(2))
-        yield inputs, outputs, kernels, groups, sides
+        windows, sides = ([int(n) for n in rng.integers(1, 8, count)] for _ in range(2))
+        yield inputs, outputs, windows, groups, sides
 
 
 def _one_by_one(macs: Callable[[int, int, int, int, int], int]) -> Callable:
@@ -111,13 +111,13 @@ LAYER_MACS = Exercise(
     difficulty=2,
     question=(
         "Count the MACs of each layer for one picture. Layer i reads inputs[i] channels and gives "
-        "outputs[i] maps of sides[i] x sides[i], with windows of kernels[i] x kernels[i], in "
-        "groups[i] groups. (A fully connected layer has side 1.) Returns a list of ints, one a "
-        "layer."
+        "outputs[i] maps of sides[i] x sides[i], both over all its groups together. Its windows "
+        "are windows[i] x windows[i], and it has groups[i] groups. (A fully connected layer has "
+        "side 1.) Returns a list of ints, one a layer."
     ),
     hints=(
         "One output number costs as many MACs as its kernel has weights. How many are those?",
-        "A kernel has inputs // groups * kernel * kernel weights.",
+        "A kernel has inputs // groups * window * window weights.",
         "There are outputs * side * side output numbers, and each costs that much.",
     ),
     oracle=layer_macs,
@@ -128,10 +128,13 @@ LAYER_MACS = Exercise(
             "times.",
         _one_by_one(lambda i, o, k, g, s: s**2 * o * i * k**2):
             "the groups are left out: a kernel reads inputs // groups channels.",
+        _one_by_one(lambda i, o, k, g, s: s**2 * o * i * g * k**2):
+            "you multiplied by the groups. Groups save work: a kernel reads inputs // groups "
+            "channels.",
         _one_by_one(lambda i, o, k, g, s: s * o * (i // g) * k**2):
             "a map has two sides: side * side output numbers in each.",
         _one_by_one(lambda i, o, k, g, s: s**2 * o * (i // g) * k):
-            "a window has two sides: kernel * kernel weights a channel.",
+            "a window has two sides: window * window weights a channel.",
         _one_by_one(lambda i, o, k, g, s: s**2 * (o // g) * (i // g) * k**2):
             "you divided twice: each kernel reads fewer channels, but all outputs are there.",
         _one_by_one(lambda i, o, k, g, s: s**2 * o * k**2):
@@ -155,20 +158,20 @@ LAYER_MACS = Exercise(
         "IndexError": "All five lists are as long as there are layers.",
     },
     where={
-        lambda inputs, outputs, kernels, groups, sides: max(groups) > 1:
+        lambda inputs, outputs, windows, groups, sides: max(groups) > 1:
             "It fails only with groups.",
-        lambda inputs, outputs, kernels, groups, sides: max(sides) > 1:
+        lambda inputs, outputs, windows, groups, sides: max(sides) > 1:
             "It fails only for maps larger than 1 x 1.",
     },
 )  # fmt: skip
 
 
 def count_neurons(
-    side: int, channels: list[int], kernels: list[int], strides: list[int], paddings: list[int]
+    side: int, channels: list[int], windows: list[int], strides: list[int], paddings: list[int]
 ) -> int:
     total = 0
-    for count, kernel, stride, padding in zip(channels, kernels, strides, paddings, strict=True):
-        side = (side + 2 * padding - kernel) // stride + 1
+    for count, window, stride, padding in zip(channels, windows, strides, paddings, strict=True):
+        side = (side + 2 * padding - window) // stride + 1
         total += count * side**2
     return total
 
@@ -203,11 +206,11 @@ def _counted(
 ) -> Callable:  # fmt: skip
     """Return count_neurons with something changed."""
 
-    def wrong(side, channels, kernels, strides, paddings):
+    def wrong(side, channels, windows, strides, paddings):
         total, before = 0, 0
-        for count, *window in zip(channels, kernels, strides, paddings, strict=True):
+        for count, *layer in zip(channels, windows, strides, paddings, strict=True):
             if moves or count:
-                side = size(side, *window)
+                side = size(side, *layer)
             held = numbers(count or (before if pooled else 0), side)
             total = held if only_last else total + held
             before = count or before
@@ -223,14 +226,15 @@ COUNT_NEURONS = Exercise(
     difficulty=3,
     question=(
         "A network reads a picture of side x side. Layer i has channels[i] maps, windows of "
-        "kernels[i], a stride strides[i] and paddings[i] zeros on each side; sizes are rounded "
+        "windows[i], a stride strides[i] and paddings[i] zeros on each side; sizes are rounded "
         "down. Where channels[i] is 0 the layer is a pooling: it changes the maps' size, and has "
-        "no neurons of its own. (A fully connected layer is a convolution whose window covers its "
-        "whole input.) How many neurons has the network, that is, outputs of the layers that "
-        "aren't poolings? Returns an int."
+        "no neurons of its own. A fully connected layer comes as a convolution whose window is as "
+        "large as what it reads, with stride 1: its side is then 1. How many neurons has the "
+        "network, that is, outputs of the layers that aren't poolings? The picture isn't counted. "
+        "Returns an int."
     ),
     hints=(
-        "Follow the side through the layers: (side + 2 * padding - kernel) // stride + 1, pooling "
+        "Follow the side through the layers: (side + 2 * padding - window) // stride + 1, pooling "
         "included.",
         "A layer with C maps of side x side has C * side * side neurons.",
         "Where channels[i] is 0 that product is 0, so a pooling needs no if: it only changes side.",
@@ -268,9 +272,9 @@ COUNT_NEURONS = Exercise(
         "IndexError": "All four lists are as long as there are layers.",
     },
     where={
-        lambda side, channels, kernels, strides, paddings: 0 in channels:
+        lambda side, channels, windows, strides, paddings: 0 in channels:
             "It fails only with poolings, where channels[i] is 0.",
-        lambda side, channels, kernels, strides, paddings: any(paddings):
+        lambda side, channels, windows, strides, paddings: any(paddings):
             "It fails only with padding.",
     },
 )  # fmt: skip

@@ -15,8 +15,8 @@ from . import augment, datasets, image_folders, probes, signals
 from .models import Net
 
 __all__ = [
-    "MOST_PIXELS", "STAGES", "Journey", "decode", "follow", "kernel_pictures", "shipped",
-    "trained",
+    "MOST_PIXELS", "STAGES", "Journey", "decode", "follow", "follow_carelessly",
+    "kernel_pictures", "shipped", "trained",
 ]  # fmt: skip
 
 #: The stages of the map in order; a conv's or fc's is what its ReLU puts out.
@@ -111,6 +111,14 @@ def follow(photo: np.ndarray, net: Net | None = None, scale: float = 1.0) -> Jou
     chances = torch.from_numpy(maps["fc8"]).softmax(dim=0).tolist()
     answers = sorted(zip(classes, chances, strict=True), key=lambda answer: -answer[1])
     return Journey(picture, {stage: maps[stage] for stage in STAGES}, answers)
+
+
+def follow_carelessly(photo: np.ndarray) -> Journey:
+    """Send a photo through the shipped network as a careless program does.
+
+    What it gets wrong is the question of chapter 07, section 9. photo: as for `follow`.
+    """
+    return follow(photo, scale=1 / 255)
 
 
 def _module(stage: str) -> str:

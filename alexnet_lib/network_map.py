@@ -20,12 +20,13 @@ from .labs import Lab
 from .paper import unknown_name
 from .stage_notes import SOURCES, STAGE_NOTES
 
-__all__ = ["DRAWN", "SHOWN", "NetworkMap", "stage_shapes"]
+__all__ = ["DRAWN", "SHOWN", "TOGETHER", "NetworkMap", "stage_shapes"]
 
 SHOWN = 12  # maps of each tower that are shown
 DRAWN = ("input", "lrn1", "lrn2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")  # by [A]
+TOGETHER = {"lrn1": "conv1\n+ lrn1", "lrn2": "conv2\n+ lrn2"}  # what a block of [A] holds
 OWN = "your picture"
-WRONG = "the cat, divided by 255"
+WRONG = "the cat, but something went wrong"
 
 
 def stage_shapes(stages: tuple[str, ...] = journeys.STAGES) -> dict[str, tuple[int, ...]]:
@@ -116,7 +117,7 @@ class NetworkMap(Lab):
         followed = {label: journeys.follow(each) for label, each in photos.items()}
         channels = shown_channels(list(followed.values()))
         if not own_photos:
-            followed[WRONG] = journeys.follow(photos["cat"], scale=1 / 255)
+            followed[WRONG] = journeys.follow_carelessly(photos["cat"])
         every = [packed(journey, label, channels) for label, journey in followed.items()]
         net = journeys.trained()[0]
         kernels = {
@@ -145,9 +146,9 @@ class NetworkMap(Lab):
         ]  # fmt: skip
         presets = [{"label": label, "hint": hint, "state": state} for label, hint, state in chosen]
         if len(self.pictures) > len(photos):
-            state = {"stage": "conv5", "article": False, "photo": WRONG}
-            hint = "pixels from 0 to 1 instead of 0 to 255"
-            presets.append({"label": "broken: wrong scale", "hint": hint, "state": state})
+            state = {"stage": "conv1", "article": False, "photo": WRONG}
+            hint = "the cat once more, prepared carelessly: section 9"
+            presets.append({"label": "broken", "hint": hint, "state": state})
         return [*presets, {"label": "reset", "hint": "back to how it began", "state": start}]
 
     def _on_file(self, _: Any, content: Any, buffers: list) -> None:
@@ -190,7 +191,8 @@ class NetworkMap(Lab):
         return (
             f"{self.stage} puts out {size} {where}; {row.parameters / every.parameters:.1%} of "
             f"{every.parameters:,} parameters, {row.macs / every.macs:.1%} of {every.macs:,} MACs, "
-            f"{row.bytes / every.bytes_with_input:.1%} of {every.bytes_with_input:,} bytes"
+            f"{row.bytes / every.bytes_with_norm_and_pool:.1%} of "
+            f"{every.bytes_with_norm_and_pool:,} bytes"
         )
 
     def picture(self) -> Axes:
@@ -203,7 +205,10 @@ class NetworkMap(Lab):
         figure.clear()
         top, bottom = figure.subfigures(2, 1, height_ratios=[3.4, 1.3])
         towers = top.subplots()
-        network_pictures.towers_map(list(sizes), list(sizes.values()), crossing, marked, towers)
+        network_pictures.towers_map(
+            list(sizes), list(sizes.values()), crossing, marked, towers,
+            labels=TOGETHER if self.article else {},
+        )  # fmt: skip
         one = next((each for each in self.pictures if each["label"] == self.photo), self.own)
         left, right = bottom.subplots(1, 2, width_ratios=[1, 6])
         plots.image(np.asarray(Image.open(io.BytesIO(one["photo"]))), ax=left)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.patches import Polygon
+from matplotlib.patches import Patch, Polygon
 
 from .palette import COLOURS, FIGURE_WIDTH, FONT_SIZE, LINE_STYLES
 from .pictures import bare, new_axes
@@ -31,20 +31,23 @@ def _corners(x: float, y: float, width: float, height: float, deep: float) -> li
 
 def towers_map(
     names: Sequence[str], shapes: Sequence[tuple[int, ...]], crossing: Sequence[str] = (),
-    marked: str | None = None, ax: Axes | None = None,
+    marked: str | None = None, ax: Axes | None = None, labels: Mapping[str, str] | None = None,
 ) -> Axes:
     """Draw a network as two towers of blocks, with crossed lines where a stage reads both.
 
     names: of the stages, the first being the picture, the last lying in the first tower alone.
     shapes: what each puts out over both towers, (C, H, W) or (C,). A face is as high as its maps
     are, by the square root, a block as thick as it has channels. crossing: the stages that read
-    both towers. marked: the stage to point at. Returns the Axes.
+    both towers. marked: the stage to point at. labels: what to write below a block in place of
+    its name, in one or two lines. Returns the Axes.
     Raises ValueError where names and shapes differ in number.
     """
     if len(names) != len(shapes):
         raise ValueError(f"{len(names)} names for {len(shapes)} shapes; give one name a block.")
     ax = ax or new_axes(FIGURE_WIDTH, 3.5)
-    step = 3.0
+    step, start = 3.0, 0.0
+    labels = labels or {}
+    lines = max((label.count("\n") for label in labels.values()), default=0)
     for number, (name, shape) in enumerate(zip(names, shapes, strict=True)):
         one = number in (0, len(names) - 1)
         side = shape[1] if len(shape) == 3 else 1
@@ -63,56 +66,87 @@ def towers_map(
                                      lw=2.2 if name == marked else 0.6,
                                      joinstyle="round"))
         if number:
-            _wires(ax, number, step, name in crossing, number == len(names) - 1)
+            ends = TOWER_Y[:1] if number == len(names) - 1 else TOWER_Y
+            _wires(ax, (start, x), ends, name in crossing, "muted" if number == 1 else None)
+        start = x + width + deep / 2
         size = f"{side}×{side}\n×{shape[0] // (1 if one else 2):,}" if side > 1 else (
             f"{shape[0] // (1 if one else 2):,}"
         )
         style = {"ha": "center", "va": "top", "fontsize": FONT_SIZE["note"] - 0.5}
         colour = COLOURS["highlight" if name == marked else "text"]
-        ax.text(x + 0.5, -8.3, name, weight="bold", color=colour, **style)
-        ax.text(x + 0.5, -9.3, size, color=COLOURS["muted"], **style)
+        middle = x + (width + deep) / 2
+        ax.text(middle, -8.3, labels.get(name, name), weight="bold", color=colour, **style)
+        ax.text(middle, -9.3 - lines, size, color=COLOURS["muted"], **style)
     for tower, y in enumerate(TOWER_Y):
         meaning = f"tower{tower + 1}"
         place = y + (0 if tower else 2.2)  # nothing of fc8 lies in the second tower
         ax.text(len(names) * step - 0.8, place, f"GPU {tower}", color=COLOURS[meaning],
                 weight="bold", ha="right", va="center", fontsize=FONT_SIZE["note"])
     ax.set_xlim(-0.6, len(names) * step - 0.4)
-    ax.set_ylim(-11.6, 3.6)
+    ax.set_ylim(-11.6 - lines, 3.6)
     return bare(ax)
 
 
-def _wires(ax: Axes, number: int, step: float, crossed: bool, last: bool) -> None:
-    """Draw what a stage reads: lines from the stage before it."""
-    middle = sum(TOWER_Y) / 2
-    ends = TOWER_Y[:1] if last else TOWER_Y
-    for tower, start in enumerate((middle, middle) if number == 1 else TOWER_Y):
-        for end in ends if crossed else [TOWER_Y[tower]]:
-            meaning = "muted" if number == 1 else f"tower{tower + 1}"
-            ax.plot(((number - 1) * step + 1.0, number * step), (start, end), lw=1.3, zorder=1,
-                    color=COLOURS[meaning], ls="-" if number == 1 else LINE_STYLES[meaning])
+def _of_kind(name: str) -> str:
+    """Return the colour of a layer's kind, one of KINDS."""
+    return next(COLOURS[meaning] for starts, meaning in KINDS.values() if name.startswith(starts))
 
 
-def cost_shares(
-    shares: Mapping[str, Mapping[str, float]], labels: int = 7, ax: Axes | None = None
-) -> Axes:
-    """Draw what each layer takes of several costs, as rows of stacked bars.
+def _wires(
+    ax: Axes, xs: tuple[float, float], ends: Sequence[float], crossed: bool, one: str | None
+) -> None:
+    """Draw what a stage reads: lines along xs, from the stage before it.
 
-    shares: cost -> layer -> its share, 0 to 1. labels: how many of the largest parts of a row get
-    their name. Returns the Axes.
+    ends: the middles of the stage's halves. one: the meaning of what both halves read, if it is
+    one block, drawn in the middle.
     """
-    ax = ax or new_axes(FIGURE_WIDTH, 0.55 + 0.5 * len(shares))
+    starts = (sum(TOWER_Y) / 2,) * 2 if one else TOWER_Y
+    for tower, start in enumerate(starts):
+        for end in ends if crossed else [TOWER_Y[tower]]:
+            meaning = one or f"tower{tower + 1}"
+            ax.plot(xs, (start, end), lw=1.3, zorder=1,
+                    color=COLOURS[meaning], ls="-" if one else LINE_STYLES[meaning])
+
+
+KINDS = {  # what a piece of a bar is -> how its name may start, its colour's meaning
+    "convolution": (("conv",), "soft_convolution"),
+    "fully connected": (("fc",), "soft_connected"),
+    "ReLU, dropout": (("ReLU", "dropout"), "grid"),
+    "LRN": (("LRN",), "soft_lrn"),
+    "pooling": (("pool",), "soft_pooling"),
+}
+
+
+def _fits(text: str, size: float, inches: float) -> bool:
+    """Tell whether letters of a size, points, have room on some inches."""
+    return 0.62 * size * len(text) / 72 < inches
+
+
+def cost_shares(shares: Mapping[str, Mapping[str, float]], ax: Axes | None = None) -> Axes:
+    """Draw what each layer takes of several costs, as rows of stacked bars, a colour a kind.
+
+    shares: cost -> layer -> its share, 0 to 1, the layers in the same order in each. Every piece
+    that has room for its name gets it. Returns the Axes.
+    """
+    ax = ax or new_axes(FIGURE_WIDTH, 0.95 + 0.5 * len(shares))
+    small = FONT_SIZE["note"] - 1.5
     for row, values in enumerate(shares.values()):
-        left, named = 0.0, sorted(values.values(), reverse=True)[:labels]
-        for number, (name, value) in enumerate(values.items()):
-            shade = 0.35 if number % 2 else 0.7
-            ax.barh(row, value, left=left, height=0.72, color=(*to_rgb(COLOURS["before"]), shade),
+        left = 0.0
+        for name, value in values.items():
+            ax.barh(row, value, left=left, height=0.72, color=_of_kind(name),
                     edgecolor=COLOURS["background"], lw=0.8)
-            if value in named and value > 0.055:
-                said = f"{name} {100 * value:.0f}%" if value > 0.12 else name
-                ax.text(left + value / 2, row, said, ha="center", va="center",
-                        fontsize=FONT_SIZE["note"] if value > 0.09 else FONT_SIZE["note"] - 1.5,
+            inches = 0.8 * FIGURE_WIDTH * value
+            tries = ((f"{name} {100 * value:.0f}%", FONT_SIZE["note"]), (name, FONT_SIZE["note"]),
+                     (name, small))  # fmt: skip
+            said = next(((text, size) for text, size in tries if _fits(text, size, inches)), None)
+            if said:
+                ax.text(left + value / 2, row, said[0], ha="center", va="center", fontsize=said[1],
                         color=COLOURS["text"])
             left += value
+    handles = [Patch(color=_of_kind(starts[0]), label=kind)
+               for kind, (starts, *_) in KINDS.items()]  # fmt: skip
+    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.42, 1.0), ncols=len(KINDS),
+              frameon=False, fontsize=FONT_SIZE["note"], handlelength=1.2, columnspacing=1.4)
     ax.set_yticks(range(len(shares)), list(shares))
     ax.set_ylim(len(shares) - 0.5, -0.5)
     ax.set_xlim(0, 1)

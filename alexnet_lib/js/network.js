@@ -47,7 +47,8 @@ export function stageRows() {
       ...stage, channels, side, reads, field, jump, start,
       towers: stage.kind === "input" || stage.name === NAMES.at(-1) ? 1 : 2,
       perOutput: biases ? weights / biases : 0, // weights behind one output
-      parameters: weights + biases, macs: weights * side ** 2, bytes: BYTES * channels * side ** 2,
+      parameters: weights + biases, macs: weights * side ** 2,
+      bytes: stage.kind === "input" ? 0 : BYTES * channels * side ** 2, // of what it puts out
     };
   });
 }

@@ -7,7 +7,10 @@ import { KEEPS_KEYS, draw, make, say, set } from "./toolkit.js";
 
 const [TOP, BOTTOM, HEIGHT] = [82, 208, 276]; // the towers' middles, pixels
 const MIDDLE = (TOP + BOTTOM) / 2;
-const LEAST = 690; // pixels wide; narrower pages scroll
+const LEAST = 630; // pixels wide; narrower pages scroll
+const ROOM = 84; // pixels of a name at most
+// What a block of the article's figure holds.
+const TOGETHER = { lrn1: "conv1+lrn1", lrn2: "conv2+lrn2" };
 
 // How a block looks: width of its front, height, and how far back it goes.
 export function blockSize({ side, channels, towers }) {
@@ -16,18 +19,15 @@ export function blockSize({ side, channels, towers }) {
   return { width: 4 + 1.1 * Math.sqrt(channels / towers), height, deep: 0.33 * height };
 }
 
-// Where every block's front begins, so that the room is shared out evenly. Returns
-// [{ row, x, width, height, deep, ys }], ys: the middles of its halves.
+// Where every block's front begins: each stands in the middle of a slot, and so does its name below.
+// Returns [{ row, middle, x, width, height, deep, ys }], ys: the middles of its halves.
 export function layout(rows, width) {
-  const sizes = rows.map(blockSize);
-  const used = sizes.reduce((sum, size) => sum + size.width + size.deep, 0);
-  const gap = (width - 16 - used) / Math.max(1, rows.length - 1);
-  let x = 8;
+  const slot = width / rows.length;
   return rows.map((row, i) => {
+    const size = blockSize(row);
+    const middle = (i + 0.5) * slot;
     const ys = row.towers === 2 ? [TOP, BOTTOM] : [row.name === "input" ? MIDDLE : TOP];
-    const place = { row, ...sizes[i], x, ys };
-    x += sizes[i].width + sizes[i].deep + gap;
-    return place;
+    return { row, ...size, middle, x: middle - (size.width + size.deep) / 2, ys };
   });
 }
 
@@ -60,7 +60,10 @@ export function networkDrawing(choose) {
   )]));
   const list = make("div", { class: "alexnet-stages", role: "tablist", "aria-label": "stages; the arrow keys lead along them" }, ...buttons.values());
   const inner = make("div", { class: "alexnet-towers-inner" }, svg, list);
-  const element = make("div", { class: "alexnet-towers-map" }, inner);
+  const more = make("small", { class: "alexnet-more", hidden: true }, "The map goes on to the right: scroll it sideways, or go along the names with the arrow keys.");
+  const scrolled = make("div", { class: "alexnet-towers-map" }, inner);
+  const element = make("div", {}, scrolled, more);
+  let watched = "";
   let shown = NAMES;
   let drawnFor = "";
   let blocks = new Map();
@@ -90,18 +93,18 @@ export function networkDrawing(choose) {
     blocks = new Map();
     const lines = places.flatMap((place, i) => (i ? wires(places[i - 1], place) : []));
     const last = places.at(-1);
-    const names = [TOP - 46, BOTTOM + 4].map((y, gpu) => draw("text", { x: last.x + last.width + last.deep + 4, y, class: `alexnet-side alexnet-gpu${gpu}` }, `GPU ${gpu}`));
+    const names = [TOP - 46, BOTTOM + 4].map((y, gpu) => draw("text", { x: Math.min(width, last.middle + 30), y, class: `alexnet-side alexnet-gpu${gpu}` }, `GPU ${gpu}`));
     set(svg, { width, height: HEIGHT, "aria-label": `the network in two towers: ${rows.map((row) => `${row.name} ${sizeWords(row)}`).join(", ")}` });
     svg.replaceChildren(...lines, ...places.map(drawBlock), ...names);
     set(inner, { style: `width: ${width}px` });
-    const room = width / rows.length;
-    const centres = places.map(({ x, width: front, deep }) => x + (front + deep) / 2);
-    spread(centres, Math.min(room, 62), width).forEach((centre, i) => {
-      const button = buttons.get(rows[i].name);
-      set(button, { style: `left: ${(centre - Math.min(room, 62) / 2).toFixed(1)}px; width: ${Math.min(room, 62).toFixed(1)}px` });
-      const { side, channels, towers } = rows[i];
-      say(button.lastChild, side > 1 ? `${side}×${side} ×${channels / towers}` : sizeWords(rows[i]));
-    });
+    const room = Math.min(width / rows.length, ROOM);
+    for (const { row, middle } of places) {
+      const button = buttons.get(row.name);
+      set(button, { style: `left: ${(middle - room / 2).toFixed(1)}px; width: ${room.toFixed(1)}px` });
+      const { name, side, channels, towers } = row;
+      say(button.firstChild, (rows.length < NAMES.length && TOGETHER[name]) || name);
+      say(button.lastChild, side > 1 ? `${side}×${side} ×${channels / towers}` : sizeWords(row));
+    }
     shown = rows.map((row) => row.name);
     for (const [name, button] of buttons) button.hidden = !shown.includes(name);
   }
@@ -111,19 +114,16 @@ export function networkDrawing(choose) {
     const key = `${width} ${rows.length}`;
     if (drawnFor !== key) drawAll(rows, width);
     drawnFor = key;
+    more.hidden = width <= room;
+    if (watched !== chosen) {
+      watched = chosen;
+      const { offsetLeft: left, offsetWidth: wide } = buttons.get(chosen);
+      if (left < scrolled.scrollLeft || left + wide > scrolled.scrollLeft + room) scrolled.scrollLeft = left + wide / 2 - room / 2;
+    }
     for (const [name, group] of blocks) group.classList.toggle("alexnet-chosen", name === chosen);
     for (const [name, button] of buttons) {
       set(button, { "aria-selected": name === chosen, tabindex: name === chosen ? 0 : -1 });
     }
   }
   return { element, update };
-}
-
-// Move centres apart until labels of this width don't overlap, and keep them inside.
-export function spread(centres, label, width) {
-  const right = centres.map((centre) => Math.max(label / 2, centre));
-  for (let i = 1; i < right.length; i += 1) right[i] = Math.max(right[i], right[i - 1] + label);
-  right[right.length - 1] = Math.min(right.at(-1), width - label / 2);
-  for (let i = right.length - 2; i >= 0; i -= 1) right[i] = Math.min(right[i], right[i + 1] - label);
-  return right;
 }

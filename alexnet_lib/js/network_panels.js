@@ -98,7 +98,7 @@ export function photoPanel(moved) {
 // Which channels are shown: the first ones, or those that answer most.
 export function channelWords(channels) {
   const together = channels.at(-1) - channels[0] === channels.length - 1;
-  return together ? `channels ${channels[0]} to ${channels.at(-1)}` : `the loudest: ${channels.join(", ")}`;
+  return together ? `channels ${channels[0]} to ${channels.at(-1)}` : `the loudest over all photos: ${channels.join(", ")}`;
 }
 
 // One tower's maps as a mosaic. pick([x, y]): hears where in a map the pointer is.

@@ -44,7 +44,9 @@ export function arithmetic(row) {
     lines.push(["parameters", `${thousands(channels)} ${unit} × (${window} weights + 1 bias)`, thousands(row.parameters)]);
     lines.push(["MACs", `${area}${thousands(channels)} outputs × ${thousands(perOutput)} weights`, thousands(row.macs)]);
   }
-  lines.push(["bytes", `${area}${thousands(channels)} numbers × 4`, thousands(row.bytes)]);
+  const numbers = `${area}${thousands(channels)} numbers`;
+  if (kind === "input") lines.push(["numbers", numbers, thousands(channels * side ** 2)]);
+  else lines.push(["bytes", `${numbers} × 4`, thousands(row.bytes)]);
   return lines;
 }
 
@@ -58,7 +60,7 @@ export function reading({ field, kind }) {
 // The sentence below the drawing. picture: { label, alive, answers }; sums: of network.js's totals.
 export function sentence(row, sums, picture) {
   const where = row.towers === 2 ? "in each tower" : row.name === "fc8" ? "on GPU 0 alone" : "for both towers";
-  const shares = `It has ${percent(row.parameters / sums.parameters)} of the parameters, ${percent(row.macs / sums.macs)} of the MACs, `
+  const shares = row.kind === "input" ? "Costs are counted from conv1 on." : `It has ${percent(row.parameters / sums.parameters)} of the parameters, ${percent(row.macs / sums.macs)} of the MACs, `
     + `${percent(row.bytes / sums.bytes)} of the memory.`;
   return `${row.name}, ${title(row)}: ${sizeWords(row)} ${where}. ${shares} ${seen(row, picture)}`;
 }

@@ -80,9 +80,11 @@ def test_a_stub_is_not_attempted(name):
     [
         ("fc_parameters", lambda channels, side, units: float(units), "should be an int, and is"),
         ("layer_macs", lambda *lists: 5, "should be a list"),
-        ("layer_macs", lambda inputs, outputs, kernels, groups, sides: inputs * outputs,
+        ("layer_macs", lambda *lists: [float(n) for n in EXERCISES["layer_macs"].oracle(*lists)],
+         "should hold whole numbers; at index 0 is a float"),
+        ("layer_macs", lambda inputs, outputs, windows, groups, sides: inputs * outputs,
          "All five inputs are lists"),
-        ("count_neurons", lambda side, channels, kernels, strides, paddings: side * kernels - 1,
+        ("count_neurons", lambda side, channels, windows, strides, paddings: side * windows - 1,
          "the other four are lists"),
         ("count_neurons", lambda side: 0, "is called with 5 arguments"),
     ],

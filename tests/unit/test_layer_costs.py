@@ -30,6 +30,13 @@ def test_more_arithmetic_takes_longer():
     assert time_of(512) > 3 * time_of(8)
 
 
+def test_pooling_is_timed_in_two_layouts():
+    threads = torch.get_num_threads()
+    found = layer_costs.pooling_layouts(batch=2, rounds=3)
+    assert list(found) == ["maps", "channels_last"] and min(found.values()) > 0
+    assert torch.get_num_threads() == threads
+
+
 def test_shares_add_up_and_follow_the_network():
     record = experiments.load("layer_costs")
     found = layer_costs.shares(record)
@@ -54,5 +61,7 @@ def test_the_record_and_its_sentence_say_what_the_chapter_says():
     assert found["MACs"]["pooling"] == 0 and many["pooling"] > 0.1
     assert one["fc6"] > 2 * many["fc6"]  # its weights are fetched for each picture
     assert "batch 32:" in experiments.summary(record)
+    pooling = record["pooling"]["milliseconds"]
+    assert pooling["maps"] > 5 * pooling["channels_last"]
     small = experiments.run("layer_costs", small=True, progress=False)
     assert list(small["batches"]) == ["1"] and "conv2" in experiments.summary(small)
