@@ -76,14 +76,14 @@ def towers_map(
         colour = COLOURS["highlight" if name == marked else "text"]
         middle = x + (width + deep) / 2
         ax.text(middle, -8.3, labels.get(name, name), weight="bold", color=colour, **style)
-        ax.text(middle, -9.3 - lines, size, color=COLOURS["muted"], **style)
+        ax.text(middle, -9.3 - 0.7 * lines, size, color=COLOURS["muted"], **style)
     for tower, y in enumerate(TOWER_Y):
         meaning = f"tower{tower + 1}"
         place = y + (0 if tower else 2.2)  # nothing of fc8 lies in the second tower
         ax.text(len(names) * step - 0.8, place, f"GPU {tower}", color=COLOURS[meaning],
                 weight="bold", ha="right", va="center", fontsize=FONT_SIZE["note"])
     ax.set_xlim(-0.6, len(names) * step - 0.4)
-    ax.set_ylim(-11.6 - lines, 3.6)
+    ax.set_ylim(-11.6 - 0.7 * lines, 3.6)
     return bare(ax)
 
 
