@@ -108,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--price", type=float, default=2.0, help="of a GPU for an hour")
     plan.add_argument("--compress-gradients", action="store_true")
     plan.set_defaults(run=_plan)
+    ledger = commands.add_parser("claims", help="what the paper claims, and what was measured here")
+    ledger.set_defaults(run=_claims)
     experiment = commands.add_parser("experiment", help="run a named experiment, write its record")
     experiment.add_argument("name")
     experiment.set_defaults(run=_experiment)
@@ -315,6 +317,13 @@ def _plan(options: argparse.Namespace) -> int:
         site, tuple(options.gpus), epochs=options.epochs, per_gpu=options.per_gpu,
         kind=options.kind, bytes_a_weight=2 if options.compress_gradients else 4,
     ))
+    return 0
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from . import claims
+
+    print(claims.judge_all())
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,19 +46,22 @@ def _recipe(net: models.Net, rate: float) -> Recipe:
 
 
 def train_arm(
-    spec: NetworkSpec, rate: float, seed: int, epochs: int, train: ImageSet, test: ImageSet
+    spec: NetworkSpec, rate: float, seed: int, epochs: int, train: ImageSet, test: ImageSet,
+    changes: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], models.Net]:
     """Train a `networks.small_network` once; returns its results and the network.
 
-    rate: the learning rate. The results hold train_error and test_error, shares from 0 to 1 after
-    each epoch, and `diverged`: a loss that isn't finite counts as an error of 1 from there on.
+    rate: the learning rate. changes: fields of the Recipe that this arm has otherwise. The
+    results hold train_error and test_error, shares from 0 to 1 after each epoch, and `diverged`:
+    a loss that isn't finite counts as an error of 1 from there on.
     """
     net = models.Net(spec)
     rows: list[dict[str, float]] = []
     diverged = False
     try:
         training.fit(
-            net, train, test, _recipe(net, rate), epochs=epochs, seed=seed,
+            net, train, test, replace(_recipe(net, rate), **(changes or {})), epochs=epochs,
+            seed=seed,
             on_epoch=lambda run: rows.append(run.epochs[-1]),
         )
     except ValueError as error:
@@ -77,8 +81,11 @@ def train_arm(
 def search_rates(
     arms: Mapping[str, NetworkSpec], rates: Sequence[float], train: ImageSet,
     epochs: int = 2, held_out: int = 1000, say: Say = lambda text: None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Choose each arm's rate from one list, by the error on training images kept aside.
+
+    changes: arm -> fields of the Recipe that it has otherwise.
 
     Returns rates, held_out_error (arm -> one error a rate) and best (arm -> rate).
     """
@@ -88,7 +95,8 @@ def search_rates(
     for rate in rates:
         for arm, spec in arms.items():
             say(f"choosing the rate: {rate:g}, {arm}")
-            results, _ = train_arm(spec, rate, SEARCH_SEED, epochs, rest, kept)
+            other = (changes or {}).get(arm)
+            results, _ = train_arm(spec, rate, SEARCH_SEED, epochs, rest, kept, other)
             errors[arm].append(results["test_error"][-1])
     return {
         "rates": list(rates), "epochs": epochs, "seed": SEARCH_SEED, "held_out_images": len(kept),
@@ -100,8 +108,9 @@ def search_rates(
 def compare_arms(
     arms: Mapping[str, NetworkSpec], rates: Mapping[str, float], seeds: Sequence[int], epochs: int,
     train: ImageSet, test: ImageSet, say: Say = lambda text: None,
+    changes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Train every arm at its rate once a seed.
+    """Train every arm at its rate once a seed; changes as in `search_rates`.
 
     Returns arms: name -> rate, runs (one a seed, see `train_arm`, with `train_error_after`, of the
     finished network on the training images, and `lrn_factor` from `lrn_factors`), mean and std of
@@ -114,7 +123,8 @@ def compare_arms(
         runs = []
         for seed in seeds:
             say(f"{arm}, seed {seed}")
-            run, net = train_arm(spec, rates[arm], seed, epochs, train, test)
+            own = (changes or {}).get(arm)
+            run, net = train_arm(spec, rates[arm], seed, epochs, train, test, own)
             after = training.evaluate(net, train, augment.mean_image(train.images))
             learned = 1.0 if run["diverged"] else round(1 - after["top1"], 4)
             runs.append(

@@ -80,7 +80,9 @@ def compare(expected: Any, got: Any) -> Mismatch | None:
     if isinstance(expected, list):
         return _compare_lists(expected, got)
     if isinstance(expected, str):
-        return None if isinstance(got, str) and got == expected else _wrong_type("a str", got)
+        if not isinstance(got, str):
+            return _wrong_type("a str", got)
+        return None if got == expected else Mismatch("value", ())
     return _compare_numbers(expected, got)
 
 

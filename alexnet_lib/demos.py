@@ -34,7 +34,7 @@ from . import palette, pictures, plots
 
 __all__ = ["Demo", "DemoManners", "Painter", "read_script", "sentence_html", "show"]
 
-LARGE_PNG = 150_000  # bytes
+LARGE_PNG = 30_000  # bytes
 SCRIPTS = Path(__file__).with_name("js")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from . import (
     exercises_contest,
     exercises_conventions,
+    exercises_inside,
     exercises_lrn,
     exercises_network,
     exercises_overfitting,
     exercises_pooling,
+    exercises_recipe,
     exercises_relu,
     exercises_sizes,
     exercises_towers,
@@ -33,7 +35,9 @@ EXERCISES: dict[str, Exercise] = {
         *exercises_towers.EXERCISES,
         *exercises_network.EXERCISES,
         *exercises_overfitting.EXERCISES,
+        *exercises_recipe.EXERCISES,
         *exercises_training.EXERCISES,
+        *exercises_inside.EXERCISES,
     )
 }
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "CONVENTIONS",
+    "DIARY_2012",
     "EPOCHS_2012",
     "ERRORS_2012",
     "IMAGENET_IMAGES",
@@ -26,6 +27,7 @@ __all__ = [
     "PUBLISHED_RATES",
     "RECIPES",
     "Recipe",
+    "STOPPED_2012",
     "TRANSFERS",
     "nearest",
     "unknown_name",
@@ -262,6 +264,19 @@ RECIPES: dict[str, Recipe] = {
         ),
     )
 }
+
+# What was done by hand in the run of 2010's data: (from this epoch on, the rate of conv1, the
+# rate of all other layers, the reason or the remark). It ended after epoch 93 [S
+# layer-params-145-2010.cfg].
+DIARY_2012: tuple[tuple[int, float, float, str], ...] = (
+    (0, 1e-2, 1e-2, "the start"),
+    (23, 1e-3, 1e-3, "all layers, a tenth"),
+    (51, 1e-4, 1e-4, "all layers, a tenth"),
+    (68, 1e-5, 1e-4, "conv1 alone, a tenth; colour noise off"),
+    (72, 0.0, 1e-4, "conv1 frozen"),
+    (78, 0.0, 1e-5, "all others, a tenth"),
+)
+STOPPED_2012 = 93  # the epoch in which that run was stopped [S layer-params-145-2010.cfg]
 
 # Top-1 and top-5 error in percent, as logged in the released configuration files.
 # run: (what it is, data, views, top-1, top-5, where in [S])

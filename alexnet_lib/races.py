@@ -17,9 +17,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import augment, datasets, models, networks, optim, records
+from . import augment, datasets, models, networks, optim
 from .ablations import spread
 from .batches import Batches
+from .keeping import Kept
 from .packing import ImageSet
 from .paper import NetworkSpec
 
@@ -60,30 +61,6 @@ class Racer:
         stages = [layer.name for layer in self.spec.layers if layer.kind in ("conv", "fc")]
         std = {name: rule(net.stage(name).weight[0].numel()) for name in stages}
         return net.initialize(seed, biases=dict.fromkeys(stages, 0.0), weight_std=std)
-
-
-class Kept:
-    """Finished races in a JSON file, so that an experiment that was stopped can go on.
-
-    path: the file, or None to keep nothing. settings: everything that the races depend on; races
-    kept under other settings are dropped.
-    """
-
-    def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
-        self.path, self.settings = path, dict(settings)
-        self.races: dict[str, dict[str, Any]] = {}
-        if path is not None and path.exists():
-            kept = records.read(path)
-            if kept["settings"] == self.settings:
-                self.races = kept["races"]
-
-    def get(self, key: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return the race kept under `key`, or run it now and keep it."""
-        if key not in self.races:
-            self.races[key] = work()
-            if self.path is not None:
-                records.write(self.path, {"settings": self.settings, "races": self.races})
-        return self.races[key]
 
 
 def epochs_to(target: float, errors: Sequence[float]) -> float | None:

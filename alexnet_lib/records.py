@@ -16,11 +16,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FORMAT", "environment", "folder", "names", "read", "root", "write"]
+__all__ = ["FORMAT", "command", "environment", "folder", "names", "read", "root", "write"]
 
 FORMAT = 1
 COMMANDS = {  # record -> the command that makes it
     "bench_sliders": "python -m alexnet_lib bench sliders --out data/records/bench_sliders.json",
+    "imagenet_paper": "python -m alexnet_lib train --data imagenet --recipe paper2012 "
+    "--out runs/imagenet",
     "imagenette_paper": "python -m alexnet_lib train --data imagenette "
     "--recipe paper2012_small_data --out runs/imagenette --filter-moments 60",
 }
@@ -39,6 +41,11 @@ def folder() -> Path:
 def names() -> list[str]:
     """Return the names of the records that ship, sorted."""
     return sorted(path.stem for path in folder().glob("*.json"))
+
+
+def command(name: str) -> str:
+    """Return the command that makes the record `name`."""
+    return COMMANDS.get(name, f"python -m alexnet_lib experiment {name}")
 
 
 def environment() -> dict[str, Any]:
@@ -129,8 +136,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     name, path = str(path), _path(path)
     if not path.exists():
-        command = COMMANDS.get(name, f"python -m alexnet_lib experiment {name}")
-        raise FileNotFoundError(f"there is no record {path}; make it with: {command}")
+        raise FileNotFoundError(f"there is no record {path}; make it with: {command(name)}")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

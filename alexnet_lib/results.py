@@ -108,6 +108,7 @@ ABLATIONS = {
     "pooling": "Pooling windows apart and overlapping",
     "relu": "ReLU against tanh",
     "overfitting": "Remedies against overfitting",
+    "weight_decay": "With and without weight decay",
 }
 
 

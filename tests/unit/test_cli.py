@@ -183,7 +183,8 @@ def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     printed = capsys.readouterr().out
-    for command in ("train", "evaluate", "verify", "data", "doctor", "bench", "experiment"):
+    for command in ("train", "evaluate", "verify", "data", "doctor", "bench", "experiment",
+                    "claims"):
         assert command in printed
 
 
@@ -194,3 +195,10 @@ def test_as_a_program_it_prints_one_line_and_fails():
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: unknown variant 'papre'; did you mean 'paper'?")
     assert done.stdout == ""
+
+
+def test_claims_prints_the_ledger(capsys):
+    assert cli.main(["claims"]) == 0
+    printed = capsys.readouterr().out
+    assert "REPRODUCED" in printed and "60,965,224 parameters" in printed
+    assert "NOT TESTED" in printed and "LRN helps" in printed

@@ -18,6 +18,7 @@ FLOORS = [
     {
         "stage_notes",
         "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
+        "verdicts",
     },  # standard library only
     {
         "activations", "cifar", "comparing", "downloads", "image_folders", "kernels", "lab_server",
@@ -25,6 +26,7 @@ FLOORS = [
         "shards", "shipped",
         "mistakes",
         "contest", "orientations",
+        "patients", "valley",
     },
     {
         "network_pictures",
@@ -35,15 +37,18 @@ FLOORS = [
     {
         "augment", "demos", "ops", "optim", "sharding",
         "assignments", "desk_words",
+        "keeping",
     },
     {
         "exercises_network",
         "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
         "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
+        "exercises_inside",
         "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
         "predictions",
         "contest_tour", "exercises_contest",
         "exercises_overfitting", "overfitting_tour",
+        "exercises_recipe", "recipe_tour",
     },
     {
         "checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers",
@@ -54,6 +59,7 @@ FLOORS = [
         "progress",
     },
     {
+        "inspection",
         "evaluation", "tower_runs",
         "checks",
         "journeys",
@@ -62,9 +68,14 @@ FLOORS = [
         "benchmarks", "heads", "sessions",
         "network_map",
     },
+    {
+        "deconvolution",
+        "benchmarks", "heads", "sessions",
+    },
     {"training"},
     {
         "ablations", "tours", "verification",
+        "claims", "inside_tours",
         "paces",
     },
     {
@@ -75,6 +86,9 @@ FLOORS = [
     {
         "widgets",
         "overfitting",
+        "overfitting", "widgets",
+        "clinic", "decay_ablation",
+        "miniatures",
     },
     {"experiments"},
     {"results"},
@@ -83,11 +97,13 @@ FLOORS = [
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
     "network_map", "network_pictures",
+    "inside_tours",
     "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
     "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
     "mistake_pictures", "training_desk",
     "contest_tour",
     "overfitting_tour",
+    "recipe_tour",
 }  # may load matplotlib
 WITHOUT_TORCH = {
     "network_pictures",

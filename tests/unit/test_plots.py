@@ -264,5 +264,5 @@ def test_png_keeps_a_photos_colours():
     photo = datasets.photo("astronaut")
     ax = plots.image(photo)
     exact = drawn(ax)
-    stored = np.asarray(Image.open(io.BytesIO(plots.png(ax))).convert("RGB"), int)
+    stored = np.asarray(Image.open(io.BytesIO(plots.png(ax, scale=2))).convert("RGB"), int)
     assert np.abs(stored - exact).mean() < 4  # of 255 steps, in 256 colours

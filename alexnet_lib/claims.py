@@ -1,0 +1,355 @@
+"""The claims ledger: each claim of the paper that has numbers, and what this course's records say.
+
+`judge_all()` reads the records and gives one Finding a claim; the rule is in `verdicts`, the
+claims in `ledger.CLAIMS`. A claim whose record is missing is "not tested", with the command that
+makes it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import inspection, networks, probes, records, shapes, verdicts
+from .ledger import CLAIMS, Claim, by_key
+from .paper import EPOCHS_2012, IMAGENET_IMAGES
+
+__all__ = ["Finding", "Ledger", "judge_all", "judge_one"]
+
+Record = Mapping[str, Any]
+Read = Callable[[str], Record]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the ledger. claim: of the paper. paper: its numbers in short. ours: our number
+    with its spread, empty for none. scale: on what. verdict: a key of `verdicts.VERDICTS`.
+    command: what makes the record, where that is missing."""
+
+    claim: Claim
+    paper: str
+    ours: str
+    scale: str
+    verdict: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a record says of one claim: our number in words, on what, and the verdict."""
+
+    ours: str
+    scale: str
+    verdict: str
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed" + "s" * (count != 1)
+
+
+def _setting(record: Record) -> str:
+    count, data = record["train_images"], record["data_note"].partition(";")[0]
+    data = data.partition(",")[0].removesuffix(" subset")
+    return f"small network, {count:,} images of {data}, {_seeds(len(record['seeds']))}"
+
+
+def _off(each: Sequence[float]) -> str:
+    return f" ± {verdicts.margin(each):.1f}" if len(each) > 1 else ""
+
+
+def _points(record: Record, each: Iterable[float], paper: float | None, what: str) -> _Seen:
+    """Judge points of error gained, from shares of 1; nothing small is the paper's own setting."""
+    gains = [100 * float(gain) for gain in each]
+    ours = f"{statistics.fmean(gains):+.1f}{_off(gains)} points{what}"
+    return _Seen(ours, _setting(record), verdicts.of_effect(gains, paper, same_setting=False))
+
+
+def _errors(record: Record, arm: str, measure: str) -> np.ndarray:
+    """Return one number a seed of one arm: "test" or "train" error, or the "gap" between."""
+    runs = record["arms"][arm]["runs"]
+    if measure == "gap":
+        return _errors(record, arm, "test") - _errors(record, arm, "train")
+    if measure == "train":
+        if "train_error_after" in runs[0]:
+            return np.array([run["train_error_after"] for run in runs])
+        return np.array([run["train_error"][-1] for run in runs])
+    return np.array([run["test_error"][-1] for run in runs])
+
+
+def _gain(record: Record, without: str, arm: str, measure: str = "test") -> np.ndarray:
+    """Return how much lower an arm's error is than another's, seed by seed: (S,)."""
+    return _errors(record, without, measure) - _errors(record, arm, measure)
+
+
+def _printed(key: str, name: str) -> float:
+    return by_key(key, CLAIMS).values[name]
+
+
+# What the paper's tables say of ten views and of five networks, in points of top-1
+TEN_VIEWS = round(_printed("ten_views", "top1_error_percent")
+                  - _printed("ilsvrc2010", "top1_error_percent"), 1)  # fmt: skip
+FIVE_VOTE = round(_printed("ilsvrc2012", "top1_error_percent")
+                  - _printed("ensemble", "five_top1_error_percent"), 1)  # fmt: skip
+
+
+# One function a claim: from the claim and a reader of records to what was seen
+
+
+def _size(claim: Claim, read: Read) -> _Seen:
+    totals = shapes.totals(networks.network("paper"))
+    pairs = [(totals.parameters, claim.values["parameters"]),
+             (totals.neurons, claim.values["neurons"])]
+    worst = max(pairs, key=lambda pair: abs(pair[0] / pair[1] - 1))
+    ours = f"{totals.parameters:,} parameters, {totals.neurons:,} neurons"
+    return _Seen(ours, "counted, the whole network", verdicts.of_count(*worst))
+
+
+def _conv_share(claim: Claim, read: Read) -> _Seen:
+    rows = shapes.walk(networks.network("paper"))
+    total = sum(row.parameters for row in rows)
+    shares = {row.name: 100 * row.parameters / total for row in rows if row.kind == "conv"}
+    name = max(shares, key=lambda conv: shares[conv])
+    verdict = verdicts.of_bound(shares[name], claim.values["most_percent"])
+    return _Seen(f"{name} holds {shares[name]:.2f}%", "counted, the whole network", verdict)
+
+
+def _crops(claim: Claim, read: Read) -> _Seen:
+    a_side = 256 - 224 + 1
+    ours = a_side * a_side * 2
+    return _Seen(f"{ours:,} = {a_side} x {a_side} x 2", "counted",
+                 verdicts.of_count(ours, claim.values["times"]))  # fmt: skip
+
+
+def _ilsvrc2012(claim: Claim, read: Read) -> _Seen:
+    best = read("imagenet_paper")["best"]
+    ours = {"top1_error_percent": 100 - 100 * best["val_top1"],
+            "top5_error_percent": 100 - 100 * best["val_top5"]}  # fmt: skip
+    worst = max(ours, key=lambda name: abs(ours[name] / claim.values[name] - 1))
+    said = " / ".join(f"{value:.1f}%" for value in ours.values())
+    return _Seen(said, "ImageNet, centre crop", verdicts.of_count(ours[worst], claim.values[worst]))
+
+
+def _other_set(claim: Claim, read: Read) -> _Seen:
+    real = read("imagenette_paper")
+    best = real["best"]
+    ours = f"{100 - 100 * best['val_top1']:.1f}% / {100 - 100 * best['val_top5']:.1f}%"
+    scale = f"{real['data_note'].partition(',')[0]}, {real['classes']} classes: another question"
+    return _Seen(ours, scale, verdicts.NOT_TESTED)
+
+
+def _nowhere(claim: Claim, read: Read) -> _Seen:
+    return _Seen("", "SIFT and Fisher vectors aren't built here", verdicts.NOT_TESTED)
+
+
+def _training_time(claim: Claim, read: Read) -> _Seen:
+    real = read("imagenette_paper")
+    pace = len(real["epochs"]) * real["train_images"] / real["seconds"]
+    days = IMAGENET_IMAGES * EPOCHS_2012 / pace / 86_400
+    hardware = real["environment"]["hardware"]
+    where = hardware["gpu"] or f"{hardware['cores']} CPU cores"
+    return _Seen(f"{days:.0f} days", f"at our run's pace, {where}: another machine",
+                 verdicts.NOT_TESTED)  # fmt: skip
+
+
+def _ten_views(claim: Claim, read: Read) -> _Seen:
+    record = read("ensemble")
+    return _points(record, -np.array(record["ten_views"]["each"]), TEN_VIEWS, "")
+
+
+def _ensemble(claim: Claim, read: Read) -> _Seen:
+    record = read("ensemble")
+    return _points(record, -np.array(record["averaging"]["each"]), FIVE_VOTE, "")
+
+
+def _relu(claim: Claim, read: Read) -> _Seen:
+    try:
+        record = read("relu_wide")  # a larger network on more pictures, where it has been run
+    except FileNotFoundError:
+        record = read("relu")
+    each = record["ratios"]["tanh over ReLU"]["each"]
+    verdict = verdicts.of_effect([ratio - 1 for ratio in each], claim.values["times_faster"] - 1,
+                                 same_setting=False)  # fmt: skip
+    off = f" ± {verdicts.margin(each):.2f}" if len(each) > 1 else ""
+    scale = f"four layers, {record['train_images']:,} images of CIFAR-10, {_seeds(len(each))}"
+    return _Seen(f"{statistics.fmean(each):.2f}{off} times", scale, verdict)
+
+
+def _two_gpus(claim: Claim, read: Read) -> _Seen:
+    record = read("two_towers")
+    each = _gain(record, "one tower", "two towers")
+    return _points(record, each, claim.values["top1_points"], "")
+
+
+def _lrn(claim: Claim, read: Read) -> _Seen:
+    record = read("lrn_ablation")
+    each = _gain(record, "without LRN", "with LRN")
+    return _points(record, each, claim.values["top1_points"], "")
+
+
+def _lrn_cifar10(claim: Claim, read: Read) -> _Seen:
+    record = read("lrn_cifar10")
+    paper = claim.values["without_error_percent"] - claim.values["with_error_percent"]
+    return _points(record, _gain(record, "without LRN", "with LRN"), paper, "")
+
+
+def _pooling(claim: Claim, read: Read) -> _Seen:
+    record = read("pooling")
+    each = _gain(record, "z=2, s=2", "z=3, s=2")
+    return _points(record, each, claim.values["top1_points"], "")
+
+
+def _colour_gain(claim: Claim, read: Read) -> _Seen:
+    record = read("overfitting")
+    each = _gain(record, "plain", "colour noise")
+    return _points(record, each, claim.values["top1_points"], "")
+
+
+def _dropout(claim: Claim, read: Read) -> _Seen:
+    record = read("overfitting")
+    return _points(record, _gain(record, "plain", "dropout", "gap"), None, " less overfitting")
+
+
+def _weight_decay(claim: Claim, read: Read) -> _Seen:
+    record = read("weight_decay")
+    without = next(arm for arm in record["arms"] if arm.startswith(("without", "no ")))
+    arm = next(arm for arm in record["arms"] if arm != without)
+    return _points(record, _gain(record, without, arm, "train"), None, " of training error")
+
+
+def _depth(claim: Claim, read: Read) -> _Seen:
+    record = read("depth")
+    whole, *fewer = record["arms"]
+    losses = np.mean([_gain(record, arm, whole) for arm in fewer], axis=0)  # (S,)
+    return _points(record, losses, claim.values["top1_points"], " on average")
+
+
+def _specialization(claim: Claim, read: Read) -> _Seen:
+    colour = inspection.colourfulness(probes.learned_filters()["conv1.weight"])
+    half = len(colour) // 2
+    gap = colour[half:].mean() - colour[:half].mean()
+    by_chance = float((np.abs(inspection.shuffled_gaps(colour)) >= abs(gap)).mean())
+    ours = f"colour {colour[:half].mean():.0%} / {colour[half:].mean():.0%}"
+    scale = f"one run on Imagenette; chance makes such a gap in {by_chance:.0%} of dealings"
+    return _Seen(ours, scale, verdicts.of_chance(by_chance))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """How a claim is judged. paper: its numbers in short, with the claim's values filled in.
+    see: what does it. record: the one it needs, None for none."""
+
+    paper: str
+    see: Callable[[Claim, Read], _Seen]
+    record: str | None = None
+
+
+TWO = "{top1_points:.1f} / {top5_points:.1f} points"
+TWO_ERRORS = "{top1_error_percent:.1f}% / {top5_error_percent:.1f}%"
+SOURCES: dict[str, _Source] = {
+    "size": _Source("{parameters:,.0f} parameters, {neurons:,.0f} neurons", _size),
+    "ilsvrc2010": _Source(TWO_ERRORS, _other_set, "imagenette_paper"),
+    "earlier_best": _Source(TWO_ERRORS, _nowhere),
+    "ten_views": _Source(f"{TEN_VIEWS:.1f} points", _ten_views, "ensemble"),
+    "ilsvrc2012": _Source(TWO_ERRORS, _ilsvrc2012, "imagenet_paper"),
+    "ensemble": _Source(f"{FIVE_VOTE:.1f} points", _ensemble, "ensemble"),
+    "relu": _Source("{times_faster:.0f} times", _relu, "relu"),
+    "two_gpus": _Source(TWO, _two_gpus, "two_towers"),
+    "lrn": _Source(TWO, _lrn, "lrn_ablation"),
+    "lrn_cifar10": _Source("from {without_error_percent:.0f}% to {with_error_percent:.0f}%",
+                           _lrn_cifar10, "lrn_cifar10"),
+    "overlapping_pooling": _Source(TWO, _pooling, "pooling"),
+    "crops": _Source("{times:,.0f} times", _crops),
+    "colour_gain": _Source("over {top1_points:.0f} point", _colour_gain, "overfitting"),
+    "dropout": _Source("{times_iterations:.0f} times the steps, less overfitting", _dropout,
+                       "overfitting"),
+    "weight_decay": _Source("lower training error", _weight_decay, "weight_decay"),
+    "training_time": _Source("{days_least:.0f} to {days_most:.0f} days", _training_time,
+                             "imagenette_paper"),
+    "conv_share": _Source("at most {most_percent:.0f}% each", _conv_share),
+    "depth": _Source("about {top1_points:.0f} points", _depth, "depth"),
+    "specialization": _Source("one tower grey, one in colour", _specialization),
+}  # fmt: skip
+
+
+def judge_one(claim: Claim, read: Read = records.read) -> Finding:
+    """Judge one claim. read: gives a record by its name, FileNotFoundError where it is missing."""
+    source = SOURCES[claim.key]
+    paper = source.paper.format(**claim.values)
+    try:
+        seen = source.see(claim, read)
+    except FileNotFoundError:
+        missing = "the shipped filters" if source.record is None else f"record {source.record}"
+        command = "" if source.record is None else records.command(source.record)
+        return Finding(claim, paper, "", f"no {missing} yet", verdicts.NOT_TESTED, command)
+    return Finding(claim, paper, seen.ours, seen.scale, seen.verdict)
+
+
+def judge_all(read: Read = records.read) -> Ledger:
+    """Judge every claim of `ledger.CLAIMS`, in the order of the verdicts."""
+    order = list(verdicts.VERDICTS)
+    found = [judge_one(claim, read) for claim in CLAIMS]
+    return Ledger(tuple(sorted(found, key=lambda finding: order.index(finding.verdict))))
+
+
+NAMES = {  # of the claims, short enough for a table
+    "size": "size of the network", "ilsvrc2010": "error on ILSVRC-2010",
+    "earlier_best": "best error before", "ten_views": "ten views help",
+    "ilsvrc2012": "error on ILSVRC-2012", "ensemble": "five networks vote",
+    "relu": "ReLU learns faster", "two_gpus": "two towers help", "lrn": "LRN helps",
+    "lrn_cifar10": "LRN helps on CIFAR-10", "overlapping_pooling": "overlapping pooling helps",
+    "crops": "crops and mirror images", "colour_gain": "colour noise helps",
+    "dropout": "dropout", "weight_decay": "weight decay", "training_time": "time on two GPUs",
+    "conv_share": "a convolution's share", "depth": "no layer to spare",
+    "specialization": "towers specialize",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All findings; prints as a table of text, and shows as one of Markdown in a notebook."""
+
+    findings: tuple[Finding, ...]
+
+    def __getitem__(self, key: str) -> Finding:
+        return next(finding for finding in self.findings if finding.claim.key == key)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many claims got each verdict, every verdict named."""
+        counted = Counter(finding.verdict for finding in self.findings)
+        return {verdict: counted[verdict] for verdict in verdicts.VERDICTS}
+
+    def commands(self) -> list[str]:
+        """Return the commands that would fill gaps, each once."""
+        return sorted({finding.command for finding in self.findings if finding.command})
+
+    def __str__(self) -> str:
+        lines, before = [], None
+        for finding in self.findings:
+            if finding.verdict != before:
+                lines += ["", finding.verdict.upper()]
+                before = finding.verdict
+            name = f"{NAMES[finding.claim.key]} ({finding.claim.section.split(',')[0]})"
+            lines.append(f"  {name:<34} paper: {finding.paper}")
+            if finding.ours:
+                lines.append(f"  {'':<34} ours:  {finding.ours}")
+            lines.append(f"  {'':<34}        {finding.command or finding.scale}")
+        return "\n".join(lines[1:])
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items())
+        return f"Ledger({len(self.findings)} claims: {counts})"
+
+    def _repr_markdown_(self) -> str:
+        lines = ["| claim | § | paper | ours | measured on | verdict |", "|" + "---|" * 6]
+        for finding in self.findings:
+            section = finding.claim.section.split(",")[0].lstrip("§")
+            scale = f"`{finding.command}`" if finding.command else finding.scale
+            cells = [NAMES[finding.claim.key], section, finding.paper, finding.ours or "–", scale,
+                     f"**{finding.verdict}**"]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+        return "\n".join(lines)

@@ -1,0 +1,348 @@
+"""Chapter 9's pictures and demos: a ball in a valley, a schedule over a run, a patient's file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import ipywidgets
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from . import patients, plots, records, valley
+from .demos import Demo
+from .palette import COLOURS, FONT_SIZE, LINE_STYLES, MARKERS
+from .paper import DIARY_2012, RECIPES, STOPPED_2012
+
+__all__ = ["clinic_files", "dashboard", "rolling_ball", "schedule_over_run", "spoken", "ward"]
+
+STEPS = 120  # of a roll
+
+
+# The ball
+
+
+def _start_valley(figure: Figure) -> dict[str, Any]:
+    """Draw the valley, seen from above, and an empty loss curve; returns what will move."""
+    left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    x, y = np.meshgrid(np.linspace(-7, 13, 120), np.linspace(-1.5, 3.5, 90))
+    heights = valley.loss(np.stack([x, y], axis=-1))
+    left.contour(x, y, heights, levels=np.geomspace(0.5, 400, 9), colors=COLOURS["grid"],
+                 linewidths=1)  # fmt: skip
+    look = {"linestyle": "none", "markersize": 9, "zorder": 4}
+    left.plot(*valley.BOTTOM, marker="*", color=COLOURS["highlight"], label="lowest", **look)
+    left.plot(0, 0, marker="+", color=COLOURS["muted"], label="all weights 0", mew=2, **look)
+    style = {"color": COLOURS["ours"], "marker": MARKERS["ours"], "markersize": 3, "lw": 1.2}
+    (path,) = left.plot([], [], zorder=3, **style)
+    (now,) = left.plot([], [], marker=MARKERS["ours"], color=COLOURS["after"], linestyle="none",
+                       markersize=8, label="the ball at the end", zorder=5)  # fmt: skip
+    left.set(xlim=(-7, 13), ylim=(-1.5, 3.5), xlabel="weight 1: flat", ylabel="weight 2: steep")
+    left.set_title("the ball's way, seen from above")
+    left.legend(loc="lower right", ncols=1, handletextpad=0.2, fontsize=FONT_SIZE["note"])
+    (curve,) = right.plot([], [], color=COLOURS["ours"], linestyle=LINE_STYLES["ours"])
+    first = float(valley.loss(np.array(valley.START)))
+    right.axhline(first / 100, color=COLOURS["muted"], linestyle=LINE_STYLES["muted"])
+    right.annotate("1% of the first", (STEPS, first / 100), ha="right", va="bottom",
+                   color=COLOURS["muted"], fontsize=FONT_SIZE["note"])  # fmt: skip
+    right.set_yscale("log")
+    right.set(xlim=(0, STEPS), ylim=(1e-6, 1e6), xlabel="step", title="loss")
+    right.grid(axis="y")
+    return {"path": path, "now": now, "curve": curve}
+
+
+def _told(found: valley.Roll, decay: float) -> str:
+    """Say in a sentence or two where a ball went."""
+    if found.escaped:
+        return (
+            f"Flown away after {len(found.path) - 1} steps: across the valley every step "
+            "overshoots by more than the last one. The rate is too high."
+        )
+    crossings = f"It crossed the valley's floor {found.swings} times"
+    if found.arrived is not None:
+        came = f"Below 1% of the first loss after {found.arrived} steps. {crossings}"
+    else:
+        share = plots.number(float(found.losses[-1] / found.losses[0]))
+        came = f"Not there after {STEPS} steps: {share} of the first loss is left. {crossings}"
+    pull = valley.CURVATURES[0] / (valley.CURVATURES[0] + decay)
+    if decay and pull < 0.999:
+        return f"{came}. Decay holds weight 1 back, at {pull:.0%} of the way from 0 to the lowest."
+    return f"{came}."
+
+
+def rolling_ball() -> Demo:
+    """A ball that rolls by the rule of 2012: rate, momentum and decay to turn."""
+    parts: dict[str, Any] = {}
+
+    def compute(rate: float, momentum: float, decay: float) -> tuple[valley.Roll, float]:
+        return valley.roll(rate, momentum, decay, STEPS), decay
+
+    def draw(figure: Figure, data: tuple[valley.Roll, float]) -> str:
+        if not figure.axes:
+            parts.update(_start_valley(figure))
+        found, decay = data
+        parts["path"].set_data(*found.path.T)
+        parts["now"].set_data(*found.path[-1:].T)
+        parts["curve"].set_data(np.arange(len(found.losses)), np.maximum(found.losses, 1e-6))
+        return _told(found, decay)
+
+    recipe = RECIPES["paper2012"]
+    start = {"rate": recipe.rate, "momentum": recipe.momentum, "decay": recipe.weight_decay}
+    controls = {
+        "rate": ipywidgets.FloatLogSlider(
+            value=recipe.rate, base=10, min=-3, max=-1, step=0.05, readout_format=".4f"
+        ),
+        "momentum": ipywidgets.FloatSlider(value=recipe.momentum, min=0, max=0.98, step=0.02),
+        "decay": ipywidgets.SelectionSlider(
+            value=recipe.weight_decay, options=[0.0, 0.0005, 0.005, 0.05, 0.5, 5.0]
+        ),
+    }
+    presets = {
+        "the paper's": start,
+        "no momentum": start | {"momentum": 0.0},
+        "too much momentum": start | {"momentum": 0.98},
+        "too high": start | {"rate": 0.1},
+        "too high without momentum": start | {"rate": 10**-1.65, "momentum": 0.0},
+        "strong decay": start | {"decay": 0.5},
+    }
+    return Demo(compute, draw, controls, presets, name="rolling ball", height=3.4)
+
+
+# The schedule
+
+
+def schedule_over_run(run: Mapping[str, Any]) -> Figure:
+    """Return the diary of 2012 over the log of a run of ours, both as shares of their length.
+
+    run: a record with losses (one a step) and epochs, such as imagenette_paper.
+    """
+    figure, (above, below) = plots.figure(height=4.4, rows=2, sharex=True, height_ratios=[1, 1.1])
+    losses = np.asarray(run["losses"], dtype=np.float64)
+    window = 25
+    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+    along = (np.arange(len(smooth)) + window) / len(losses)
+    look = {"color": COLOURS["ours"], "linestyle": LINE_STYLES["ours"]}
+    above.plot(along, smooth, **look)
+    above.set(ylabel="training loss", title=f"our run: {run['total_epochs']} epochs on "
+              f"{run['train_images']:,} photos")  # fmt: skip
+    ends = np.array([0, *(epoch["step"] for epoch in run["epochs"])]) / len(losses)
+    rates = [epoch["rate"] for epoch in run["epochs"]]
+    dates = np.array([row[0] for row in DIARY_2012] + [STOPPED_2012]) / STOPPED_2012
+    for values, name, meaning in (
+        ([row[2] for row in DIARY_2012], "2012, all but conv1", "paper"),
+        ([row[1] or np.nan for row in DIARY_2012], "2012, conv1", "highlight"),
+    ):
+        style = {"color": COLOURS[meaning], "linestyle": LINE_STYLES[meaning], "lw": 2}
+        below.stairs(values, dates, baseline=None, label=name, **style)
+    below.stairs(rates, ends, baseline=None, label="ours, at the end of each epoch", **look, lw=2)
+    for ax in (above, below):
+        for date in dates[1:-1]:
+            ax.axvline(date, color=COLOURS["muted"], linestyle=LINE_STYLES["muted"], lw=1)
+        ax.grid(axis="y")
+    for row, date in zip(DIARY_2012, dates, strict=False):
+        below.annotate(str(row[0]), (date, 2e-2), ha="center", fontsize=FONT_SIZE["note"])
+    below.annotate(str(STOPPED_2012), (1, 2e-2), ha="center", fontsize=FONT_SIZE["note"])
+    below.set_yscale("log")
+    below.set(ylim=(4e-6, 5e-2), xlim=(0, 1.01), xlabel="share of the run that is done",
+              ylabel="rate", title="the rates; above, the epochs of 2012")  # fmt: skip
+    below.legend(loc="lower left", handlelength=3)
+    return figure
+
+
+# The clinic
+
+#: measure of a file -> (title, lowest and highest shown, whether powers of ten)
+PANELS: dict[str, tuple[str, tuple[float, float], bool]] = {
+    "mean": ("mean output", (1e-6, 1e4), True),
+    "across": ("across pictures", (1e-6, 1e4), True),
+    "dead": ("dead units", (-0.05, 1.1), False),
+    "gradient": ("gradient / weight", (1e-7, 1e3), True),
+    "update": ("update / weight", (1e-7, 1e1), True),
+    "weight": ("weight / first", (0.5, 8), True),
+}
+SUBJECT = {"color": COLOURS["after"], "linestyle": LINE_STYLES["after"], "marker": "o",
+           "markersize": 4, "lw": 1.4}  # fmt: skip
+CONTROL = {"color": COLOURS["before"], "linestyle": LINE_STYLES["before"], "marker": "",
+           "lw": 1.4}  # fmt: skip
+
+
+def _start_board(figure: Figure, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Draw eight empty panels on fixed scales; returns the lines that will move."""
+    axes = [*figure.subplots(2, 4).flat]
+    layers = list(record["patients"]["healthy"]["layers"])
+    lines: dict[str, Any] = {}
+    loss, chance = axes[0], math.log(len(record["classes"]))
+    for name, style in (("loss control", CONTROL), ("loss", SUBJECT | {"marker": ""})):
+        (lines[name],) = loss.plot([], [], **style)
+    loss.axhline(chance, color=COLOURS["muted"], linestyle=LINE_STYLES["muted"], lw=1)
+    loss.annotate("chance", (record["steps"], chance), ha="right", va="bottom",
+                  color=COLOURS["muted"], fontsize=FONT_SIZE["note"])  # fmt: skip
+    loss.set(xlim=(0, record["steps"]), ylim=(0, 3.2), xlabel="step")
+    (lines["cursor"],) = loss.plot([], [], color=COLOURS["highlight"], lw=1)
+    for ax, (measure, (title, limits, log)) in zip(axes[1:7], PANELS.items(), strict=True):
+        for name, style in ((f"{measure} control", CONTROL), (measure, SUBJECT)):
+            (lines[name],) = ax.plot([], [], **style)
+        if log:
+            ax.set_yscale("log")
+        ax.set(xlim=(0.5, len(layers) + 0.5), ylim=limits, xlabel="layer")
+        ax.set_xticks(range(1, len(layers) + 1))
+        _title(ax, title)
+    axes[6].set_yticks([1, 2, 4], ["1", "2", "4"])
+    axes[6].minorticks_off()
+    loss.annotate("dashed: healthy", (0.03, 0.9), xycoords="axes fraction",
+                  color=COLOURS["muted"], fontsize=7.5)  # fmt: skip
+    test = axes[7]
+    lines["bars"] = test.barh([1, 0], [0, 0], height=0.5, color=COLOURS["after"])
+    test.set(xlim=(0, 1.02), ylim=(-0.6, 1.9))
+    test.set_xticks([0, 0.5, 1], ["0", "50%", "100%"])
+    test.set_yticks([])
+    test.annotate("right", (0.02, 1.3), fontsize=FONT_SIZE["note"])
+    test.annotate("asked twice: changed", (0.02, 0.3), fontsize=FONT_SIZE["note"])
+    test.axvline(1 / len(record["classes"]), 0.5, 0.85, color=COLOURS["muted"],
+                 linestyle=LINE_STYLES["muted"], lw=1)  # fmt: skip
+    _title(loss, "loss")
+    _title(test, "test on new photos")
+    for ax in axes:
+        ax.tick_params(labelsize=7.5)
+        ax.xaxis.label.set_size(FONT_SIZE["note"])
+        ax.grid(axis="y")
+    return lines
+
+
+def _title(ax: Axes, title: str) -> None:
+    ax.set_title(title, fontsize=FONT_SIZE["label"], pad=5)
+
+
+def _row(file: Mapping[str, Any], measure: str, look: int) -> list[float]:
+    """Return a measure of all layers at a look; what isn't finite stands at the top."""
+    values = [layer[measure][look] for layer in file["layers"].values()]
+    return [math.inf if value is None else abs(value) for value in values]
+
+
+def _move_board(lines: Mapping[str, Any], record: Mapping[str, Any], name: str, look: int) -> None:
+    """Move the lines to a patient's file at one look; each panel cuts off at its scale."""
+    file, control = record["patients"][name], record["patients"]["healthy"]
+    look = min(look, len(file["looks"]) - 1)
+    top = 3.2
+    for key, one in (("loss control", control), ("loss", file)):
+        shown = np.minimum([math.inf if v is None else v for v in one["loss"]], 0.98 * top)
+        if one["stopped"] is not None:
+            shown = np.append(shown, 0.98 * top)
+        lines[key].set_data(np.arange(1, len(shown) + 1), shown)
+    step = file["looks"][look]
+    lines["cursor"].set_data([step, step], [0, top])
+    for measure, (_, (low, high), log) in PANELS.items():
+        for key, one in ((f"{measure} control", control), (measure, file)):
+            at = min(look, len(one["looks"]) - 1)
+            values = np.clip(_row(one, measure, at), low * 1.3 if log else low,
+                             high / 1.3 if log else high)  # fmt: skip
+            lines[key].set_data(np.arange(1, len(values) + 1), values)
+    test = file["test"] or {"top1": 0.0, "changed_answers": 0.0}
+    for bar, key in zip(lines["bars"], ("top1", "changed_answers"), strict=True):
+        bar.set_width(test[key])
+
+
+def spoken(record: Mapping[str, Any], who: str, look: int = -1) -> str:
+    """Say what a file shows at a look, in numbers and without a diagnosis; who: as in `find`."""
+    name = patients.find(who).name
+    file = record["patients"][name]
+    look = range(len(file["looks"]))[min(look, len(file["looks"]) - 1)]
+    layers = list(file["layers"])
+    dead = [layer for layer, share in zip(layers, _row(file, "dead", look), strict=True)
+            if share == 1]  # fmt: skip
+    still = [layer for layer, ratio in zip(layers, _row(file, "update", look), strict=True)
+             if ratio == 0]  # fmt: skip
+    across, weight = _row(file, "across", look)[-1], max(_row(file, "weight", look)[:-1])
+    step = file["looks"][look]
+    parts = [
+        f"Patient {who} at step {step}: loss {plots.number(file['loss'][step - 1])}, "
+        f"the last outputs differ by {plots.number(across)} across pictures",
+        f"dead as a whole: {', '.join(dead) or 'no layer'}",
+        f"without any update: {', '.join(still) or 'no layer'}",
+        f"weights grown to {plots.number(weight)} times the first at most, fc8 aside",
+    ]
+    if file["test"] is None:
+        parts.append(f"no test: the loss wasn't finite at step {file['stopped']}")
+    else:
+        parts.append(f"{file['test']['top1']:.0%} of the new photos right, "
+                     f"{file['test']['changed_answers']:.0%} of the answers change")  # fmt: skip
+    return "; ".join(parts) + "."
+
+
+def dashboard(record: Mapping[str, Any], who: str = "healthy", look: int = -1) -> Figure:
+    """Return the file of one patient as a figure of eight panels, the healthy one dashed.
+
+    record: of the experiment "clinic". who: a letter or the name of a fault. look: which of the
+    steps that were looked at, the last by default.
+    """
+    figure, axes = plots.figure(height=4.0)
+    axes.remove()
+    lines = _start_board(figure, record)
+    name = patients.find(who).name
+    looks = len(record["patients"][name]["looks"])
+    _move_board(lines, record, name, range(looks)[min(look, looks - 1)])
+    return figure
+
+
+def ward(record: Mapping[str, Any]) -> Figure:
+    """Return the losses of all patients in one figure, smoothed; the healthy one stands out.
+
+    record: of the experiment "clinic". A loss that leaves the picture ends there.
+    """
+    figure, ax = plots.figure(height=3.0)
+    window, top, ends = 8, 2.2, []
+    for letter, name in {**patients.WARD, "healthy": "healthy"}.items():
+        losses = np.array(record["patients"][name]["loss"], dtype=np.float64)
+        smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+        gone = np.flatnonzero(smooth > top)
+        smooth = smooth[: gone[0] + 1 if len(gone) else None]
+        if not len(smooth):
+            continue
+        meaning = "ours" if letter == "healthy" else "muted"
+        style = {"color": COLOURS[meaning], "linestyle": LINE_STYLES[meaning], "zorder": 3}
+        width = 2.2 if meaning == "ours" else 1.5
+        ax.plot(np.arange(len(smooth)) + window, smooth, lw=width, **style)
+        ends.append((smooth[-1], letter, meaning))
+    place = -math.inf
+    for height, letter, meaning in sorted(ends):
+        place = max(height, place + 0.07) if height <= top else top
+        bold = "bold" if meaning == "ours" else "normal"
+        ax.annotate(letter, (record["steps"] + 0.5, place), va="center", color=COLOURS["text"],
+                    fontsize=FONT_SIZE["note"], weight=bold, annotation_clip=False)  # fmt: skip
+    chance = math.log(len(record["classes"]))
+    ax.axhline(chance, color=COLOURS["grid"], lw=2, zorder=0)
+    ax.annotate("chance", (window + 0.3, chance), va="bottom", color=COLOURS["muted"],
+                fontsize=FONT_SIZE["note"])  # fmt: skip
+    ax.set(xlim=(window, record["steps"]), ylim=(0.7, top), xlabel="step",
+           ylabel="training loss")  # fmt: skip
+    ax.grid(axis="y")
+    return figure
+
+
+def clinic_files(record: Mapping[str, Any] | None = None) -> Demo:
+    """The clinic's files to leaf through, by letter and step, without their diagnosis.
+
+    record: of the experiment "clinic", by default the one that ships.
+    """
+    record = records.read("clinic") if record is None else record
+    lines: dict[str, Any] = {}
+    looks = record["patients"]["healthy"]["looks"]
+
+    def compute(patient: str, look: int) -> tuple[str, int]:
+        return patient, look
+
+    def draw(figure: Figure, data: tuple[str, int]) -> str:
+        if not figure.axes:
+            lines.update(_start_board(figure, record))
+        who, look = data
+        _move_board(lines, record, patients.find(who).name, look)
+        return spoken(record, who, look)
+
+    letters = ["healthy", *patients.WARD]
+    controls = {
+        "patient": ipywidgets.SelectionSlider(value="healthy", options=letters),
+        "look": ipywidgets.IntSlider(value=len(looks) - 1, min=0, max=len(looks) - 1),
+    }
+    presets = {name: {"patient": name} for name in letters}
+    return Demo(compute, draw, controls, presets, name="clinic", height=4.2)

@@ -1,0 +1,202 @@
+"""The ledger's rule on made-up numbers, every verdict reachable, every claim judged."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+
+import numpy as np
+import pytest
+
+from alexnet_lib import claims, ledger, records, verdicts
+
+
+def arm(test, train=None):
+    train = train or [0.1] * len(test)
+    runs = [
+        {"seed": seed, "test_error": [0.9, error], "train_error_after": after}
+        for seed, (error, after) in enumerate(zip(test, train, strict=True))
+    ]
+    return {"rate": 0.01, "runs": runs}
+
+
+def record(arms, **more):
+    count = len(next(iter(arms.values()))["runs"])
+    return {"train_images": 3000, "data_note": "CIFAR-10, re-encoded JPEG", "arms": arms,
+            "seeds": list(range(count)), **more}  # fmt: skip
+
+
+BETTER, WORSE = [0.40, 0.41, 0.42], [0.50, 0.52, 0.51]
+MADE_UP = {
+    "lrn_ablation": record({"without LRN": arm(WORSE), "with LRN": arm(BETTER)}),
+    "lrn_cifar10": record({"without LRN": arm(BETTER), "with LRN": arm(WORSE)}),
+    "pooling": record({"z=2, s=2": arm([0.5, 0.4, 0.6]), "z=3, s=2": arm([0.48, 0.45, 0.56])}),
+    "two_towers": record({"one tower": arm(WORSE), "two towers": arm(BETTER)}),
+    "depth": record({"all five": arm(BETTER), "without conv3": arm(WORSE),
+                     "without conv4": arm(WORSE)}),
+    "overfitting": record({"plain": arm(WORSE, [0.0] * 3), "colour noise": arm(BETTER),
+                           "dropout": arm(WORSE, [0.3, 0.32, 0.31])}),
+    "weight_decay": record({"without decay": arm(WORSE, [0.2, 0.21, 0.22]),
+                            "with decay": arm(WORSE, [0.1, 0.11, 0.13])}),
+    "ensemble": record({"two towers": arm(WORSE)}, ten_views={"each": [-0.02, -0.01, -0.015]},
+                       averaging={"each": [-0.05, -0.04, -0.045]}),
+    "relu": {"train_images": 3000, "ratios": {"tanh over ReLU": {"each": [5.0, 6.0, 7.0]}}},
+    "imagenet_paper": {"best": {"val_top1": 0.59, "val_top5": 0.815}},
+}  # fmt: skip
+
+
+def read(name):
+    if name == "imagenette_paper":
+        return records.read(name)
+    if name not in MADE_UP:
+        raise FileNotFoundError(name)
+    return copy.deepcopy(MADE_UP[name])
+
+
+# The rule
+
+
+def test_margin_is_students():
+    each = [1.0, 2.0, 3.0]
+    assert verdicts.margin(each) == pytest.approx(2.920 * 1.0 / 3**0.5)
+    assert verdicts.margin([1.0, 2.0] * 8) == pytest.approx(
+        1.833 * statistics.stdev([1.0, 2.0] * 8) / 4
+    )
+    with pytest.raises(ValueError, match="two seeds or more"):
+        verdicts.margin([1.0])
+
+
+def test_students_table_leaves_five_percent_above():
+    for seeds, factor in verdicts.STUDENT.items():
+        free = seeds - 1
+        scale = math.gamma((free + 1) / 2) / math.gamma(free / 2) / math.sqrt(free * math.pi)
+        t = np.linspace(0, factor, 20_001)
+        density = scale * (1 + t**2 / free) ** (-(free + 1) / 2)
+        assert 0.5 + np.trapezoid(density, t) == pytest.approx(0.95, abs=1e-4)
+
+
+def test_students_table_falls_toward_the_normal_distribution():
+    factors = list(verdicts.STUDENT.values())
+    assert factors == sorted(factors, reverse=True) and factors[-1] > 1.645
+    assert list(verdicts.STUDENT) == list(range(2, 11))
+
+
+@pytest.mark.parametrize(
+    ("each", "paper", "same", "verdict"),
+    [
+        ([], 1.0, True, verdicts.NOT_TESTED),
+        ([5.0], 5.0, True, verdicts.NOT_TESTED),
+        ([1.0, 1.1, 0.9], 1.0, True, verdicts.REPRODUCED),
+        ([1.0, 1.1, 0.9], 1.0, False, verdicts.DIRECTION),
+        ([1.0, 1.1, 0.9], 3.0, True, verdicts.DIRECTION),
+        ([1.0, 1.1, 0.9], None, True, verdicts.DIRECTION),
+        ([1.0, -1.0, 0.5], 1.0, True, verdicts.NOT_SEEN),
+        ([-1.0, -1.1, -0.9], 1.0, True, verdicts.NOT_SEEN),
+        ([0.0, 0.0, 0.0], 1.0, True, verdicts.NOT_SEEN),
+        ([1.0, 1.0], 1.0, True, verdicts.REPRODUCED),
+    ],
+)
+def test_effects(each, paper, same, verdict):
+    assert verdicts.of_effect(each, paper, same) == verdict
+
+
+def test_an_effect_at_the_margin_is_not_seen():
+    each = [0.0, 1.0, 2.0]
+    off = verdicts.margin(each)
+    assert verdicts.of_effect([value + off - 1 - 1e-6 for value in each], 1, True) == (
+        verdicts.NOT_SEEN
+    )
+    assert verdicts.of_effect([value + off - 1 + 1e-6 for value in each], 1, True) != (
+        verdicts.NOT_SEEN
+    )
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"),
+    [(100, verdicts.REPRODUCED), (98, verdicts.REPRODUCED), (97.9, verdicts.DIRECTION),
+     (110, verdicts.DIRECTION), (110.1, verdicts.NOT_SO), (-100, verdicts.NOT_SO)],
+)  # fmt: skip
+def test_counts(ours, verdict):
+    assert verdicts.of_count(ours, 100) == verdict
+
+
+def test_bounds_and_chance():
+    assert verdicts.of_bound(0.5, 1) == verdicts.of_bound(1, 1) == verdicts.REPRODUCED
+    assert verdicts.of_bound(1.05, 1) == verdicts.DIRECTION
+    assert verdicts.of_bound(1.45, 1) == verdicts.NOT_SO
+    assert verdicts.of_chance(0.049) == verdicts.DIRECTION
+    assert verdicts.of_chance(0.05) == verdicts.NOT_SEEN
+
+
+# The ledger
+
+
+def test_every_claim_is_judged_and_every_verdict_is_reached():
+    found = claims.judge_all(read)
+    assert sorted(finding.claim.key for finding in found.findings) == sorted(
+        claim.key for claim in ledger.CLAIMS
+    )
+    assert found.counts().keys() == verdicts.VERDICTS.keys()
+    assert all(found.counts().values()), found.counts()
+    order = [list(verdicts.VERDICTS).index(finding.verdict) for finding in found.findings]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    ("key", "verdict", "ours"),
+    [
+        ("lrn", verdicts.DIRECTION, "+10.0 ± 1.7 points"),
+        ("lrn_cifar10", verdicts.NOT_SEEN, "-10.0 ± 1.7 points"),
+        ("overlapping_pooling", verdicts.NOT_SEEN, "+0.3 ± 8.0 points"),
+        ("two_gpus", verdicts.DIRECTION, "+10.0 ± 1.7 points"),
+        ("depth", verdicts.DIRECTION, "+10.0 ± 1.7 points on average"),
+        ("colour_gain", verdicts.DIRECTION, "+10.0 ± 1.7 points"),
+        ("weight_decay", verdicts.DIRECTION, "+9.7 ± 1.0 points of training error"),
+        ("ten_views", verdicts.DIRECTION, "+1.5 ± 0.8 points"),
+        ("ensemble", verdicts.DIRECTION, "+4.5 ± 0.8 points"),
+        ("relu", verdicts.DIRECTION, "6.00 ± 1.69 times"),
+        ("ilsvrc2012", verdicts.REPRODUCED, "41.0% / 18.5%"),
+        ("conv_share", verdicts.NOT_SO, "conv3 holds 1.45%"),
+        ("crops", verdicts.DIRECTION, "2,178 = 33 x 33 x 2"),
+        ("earlier_best", verdicts.NOT_TESTED, ""),
+    ],
+)
+def test_made_up_records_get_the_verdict_that_the_rule_asks_for(key, verdict, ours):
+    found = claims.judge_all(read)[key]
+    assert (found.verdict, found.ours) == (verdict, ours)
+
+
+def test_dropout_is_judged_by_the_gap_between_test_and_training():
+    found = claims.judge_all(read)["dropout"]
+    assert found.ours.startswith("+31.0 ±") and found.verdict == verdicts.DIRECTION
+
+
+def test_a_missing_record_is_told_with_the_command_that_makes_it():
+    def nothing(name):
+        raise FileNotFoundError(name)
+
+    found = claims.judge_all(nothing)
+    assert found["depth"].verdict == verdicts.NOT_TESTED
+    assert found["depth"].command == "python -m alexnet_lib experiment depth"
+    assert found["ilsvrc2012"].command.startswith("python -m alexnet_lib train --data imagenet")
+    assert found["size"].verdict == verdicts.REPRODUCED
+    assert "python -m alexnet_lib experiment ensemble" in found.commands()
+    assert found["earlier_best"].command == ""
+
+
+def test_what_ships_is_judged_without_an_error_and_prints_whole():
+    found = claims.judge_all()
+    text, table = str(found), found._repr_markdown_()
+    for finding in found.findings:
+        assert finding.paper in text and finding.paper in table
+        assert finding.ours in text and "{" not in finding.paper
+    assert table.count("\n") == len(ledger.CLAIMS) + 1
+    assert max(map(len, text.splitlines())) < 140
+    rows = table.splitlines()
+    assert {row.count("|") for row in rows} == {7}
+
+
+def test_the_papers_short_numbers_are_the_ledgers():
+    assert claims.judge_all()["ten_views"].paper == "1.5 points"  # 39.0 - 37.5
+    assert claims.judge_all()["ensemble"].paper == "2.6 points"  # 40.7 - 38.1

@@ -1,0 +1,73 @@
+"""Chapter 11's demos say and show what was computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alexnet_lib import inside_tours
+from alexnet_lib.deconvolution import Portrait
+
+
+def portrait(channel, side):
+    rng = np.random.default_rng(channel)
+    patches = tuple(rng.integers(0, 256, (side, side - 2, 3)).astype(np.uint8) for _ in range(3))
+    seen = tuple(rng.normal(size=patch.shape).astype(np.float32) for patch in patches)
+    return Portrait(channel, patches, seen, (9.0, 7.0, 5.0), (0, 1, 2))
+
+
+def test_contrast_puts_zero_at_grey_and_the_largest_at_an_end():
+    made = inside_tours.contrast(np.array([[[0.0, -2.0, 4.0]]]))
+    assert made.tolist() == [[[128, 64, 255]]]
+    assert (inside_tours.contrast(np.zeros((2, 2, 3))) == 128).all()
+
+
+def test_unit_portraits_follow_layer_and_unit():
+    demo = inside_tours.unit_portraits(
+        {"conv1": [portrait(3, 11), portrait(4, 11)], "conv2": [portrait(5, 51), portrait(6, 51)]},
+        columns=3,
+    )
+    assert "Unit 5 of conv2 sees up to 51 x 51 pixels" in demo.summary
+    before = demo.picture
+    demo.controls["unit"].value = 2
+    assert "Unit 6 of conv2" in demo.summary and demo.picture != before
+    demo.apply("first layer")
+    assert "Unit 3 of conv1 sees up to 11 x 11 pixels" in demo.summary
+    assert demo.summary.endswith("9, 7, 5.")
+
+
+@pytest.fixture
+def hidden():
+    picture = np.full((60, 60, 3), 90, np.uint8)
+    drops = {20: np.arange(9).reshape(3, 3) / 100, 40: -np.arange(9).reshape(3, 3) / 50}
+    return inside_tours.hide_a_square(picture, drops, 0.7, "church"), drops
+
+
+def test_hide_a_square_starts_where_it_matters_most_and_says_the_drop(hidden):
+    demo, drops = hidden
+    assert demo.parameters == {"size": 40, "row": 0, "column": 0}
+    demo.controls["size"].value = 20
+    demo.controls["row"].value, demo.controls["column"].value = 2, 1
+    assert "Hidden: 20 x 20 pixels, row 2, column 1." in demo.summary
+    assert "'church' with 63%; with nothing hidden it was 70%: 7 points less." in demo.summary
+    demo.apply("what matters least")
+    assert demo.parameters == {"size": 40, "row": 2, "column": 2}
+    assert "with 86%" in demo.summary and "16 points more" in demo.summary
+
+
+def test_hidden_squares_lie_where_the_map_says(hidden):
+    demo, _ = hidden
+    demo.controls["size"].value = 20
+    demo.controls["row"].value, demo.controls["column"].value = 2, 1
+    (square,) = demo._figure.axes[0].patches
+    assert square.get_xy() == (19.5, 39.5) and square.get_width() == 20
+
+
+def test_neighbour_rows_show_the_nearest():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (6, 9, 9, 3)).astype(np.uint8)
+    features = np.array([[0.0], [10.0], [1.0], [3.0], [20.0], [30.0]])
+    figure = inside_tours.neighbour_rows(images, features, [0, 4], count=2)
+    shown = [np.round(ax.images[0].get_array() * 255) for ax in figure.axes]
+    for pixels, index in zip(shown, [0, 2, 3, 4, 1, 5], strict=True):
+        np.testing.assert_array_equal(pixels, images[index][::3, ::3])
