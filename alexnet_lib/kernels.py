@@ -2,34 +2,30 @@
 
 `lrn(x, groups, behind, ahead, c, beta, k)` computes y = x * (k + c * S) ** -beta, S the sum of
 squares over the channels i - behind .. i + ahead, clipped to the group of channels i is in. It is
-a torch custom op with its own gradient, so `torch.compile` and `gradcheck` go through. Two
+a torch custom op with its own gradient, so `torch.compile` and `gradcheck` go through. Three
 implementations:
 
-- float32 on the CPU, where a C compiler is at hand: `c/lrn.c`, built once in under a second;
+- float32 and bfloat16 on the CPU, where a C compiler is at hand: `c/lrn.c`;
+- half and single precision on a CUDA GPU, where Triton is at hand: `triton_lrn`;
 - everything else: slices of the tensor and the analytic gradient, in torch.
 
-Set ALEXNET_KERNELS=portable to use the second one everywhere.
+Set ALEXNET_KERNELS=portable to use the last one everywhere.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
-import platform
-import shutil
-import subprocess
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 
-__all__ = ["compiled_library", "lrn", "lrn_portable"]
+from .native import Maps, compiled_library, expect, share
 
-SOURCE = Path(__file__).with_name("c") / "lrn.c"
-BLOCK = 64  # positions a block, as in the C source
+__all__ = ["compiled_library", "lrn", "lrn_portable", "portable_passes"]
+
+PART = 1 << 18  # values that the portable path works on at once on a CPU: they stay in its cache
+UNIT = {True: 512, False: 16384}  # floats in a buffer of c/lrn.c, channels_last and NCHW
 
 
 def _window_sum(x: torch.Tensor, groups: int, behind: int, ahead: int) -> torch.Tensor:
@@ -44,14 +40,14 @@ def _window_sum(x: torch.Tensor, groups: int, behind: int, ahead: int) -> torch.
     return total
 
 
-def _inverse_power(s: torch.Tensor, beta: float) -> torch.Tensor:
+def _inverse_power(s: torch.Tensor, beta: float, never_zero: bool) -> torch.Tensor:
     """Return s ** -beta, and 0 where s is 0."""
     if beta == 0.75:
         root = s.rsqrt()
         power = root * root.sqrt()
     else:
         power = s.pow(-beta)
-    return power.masked_fill_(s == 0, 0)
+    return power if never_zero else power.masked_fill_(s == 0, 0)
 
 
 def _wide(x: torch.Tensor) -> torch.Tensor:
@@ -64,7 +60,7 @@ def _portable_forward(
 ) -> torch.Tensor:
     wide = _wide(x)
     s = _window_sum(wide * wide, groups, behind, ahead).mul_(c).add_(k)
-    return (wide * _inverse_power(s, beta)).to(x.dtype)
+    return _inverse_power(s, beta, k > 0 and c >= 0).mul_(wide).to(x.dtype)
 
 
 def _portable_backward(
@@ -73,66 +69,51 @@ def _portable_backward(
 ) -> torch.Tensor:
     wide, g_wide = _wide(x), _wide(g)
     s = _window_sum(wide * wide, groups, behind, ahead).mul_(c).add_(k)
-    power = _inverse_power(s, beta)
-    term = (g_wide * wide * power).div_(s).masked_fill_(s == 0, 0)
+    never_zero = k > 0 and c >= 0
+    power = _inverse_power(s, beta, never_zero)
+    term = (g_wide * wide).mul_(power).div_(s)
+    if not never_zero:
+        term.masked_fill_(s == 0, 0)
     total = _window_sum(term, groups, ahead, behind)  # reversed: the windows that hold i
-    return (g_wide * power).addcmul_(wide, total, value=-2 * beta * c).to(x.dtype)
+    return power.mul_(g_wide).addcmul_(wide, total, value=-2 * beta * c).to(x.dtype)
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("ALEXNET_KERNEL_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "alexnet_lib"
-
-
-@cache
-def compiled_library() -> ctypes.CDLL | None:
-    """Return the compiled C kernels, building them on first use, or None where that can't be."""
-    found = filter(None, map(shutil.which, ("cc", "gcc", "clang")))
-    compiler = os.environ.get("CC") or next(found, None)
-    if os.environ.get("ALEXNET_KERNELS") == "portable" or not compiler or os.name == "nt":
-        return None
-    flags = ["-O3", "-march=native", "-fno-math-errno", "-shared", "-fPIC", "-lm"]
-    identity = f"{compiler}{flags}{platform.machine()}{platform.processor()}{_cpu_flags()}"
-    key = hashlib.sha256(SOURCE.read_bytes() + identity.encode()).hexdigest()[:16]
-    library = _cache_folder() / f"lrn-{key}.so"
-    try:
-        if not library.exists():
-            library.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-                built = Path(folder) / library.name
-                command = [compiler, str(SOURCE), *flags[:-1], "-o", str(built), flags[-1]]
-                subprocess.run(command, check=True, capture_output=True, timeout=60)
-                os.replace(built, library)
-        loaded = ctypes.CDLL(str(library))
-    except (OSError, subprocess.SubprocessError):
-        return None  # the portable path gives the same numbers
-    size, real, pointer = ctypes.c_ssize_t, ctypes.c_float, ctypes.c_void_p
-    shared = [size, size, size, size, ctypes.c_int, size, size, size, real, real, real]
-    loaded.lrn_forward.argtypes = [pointer] * 3 + shared
-    loaded.lrn_backward.argtypes = [pointer] * 4 + shared
-    loaded.lrn_forward.restype = loaded.lrn_backward.restype = None
-    return loaded
-
-
-def _cpu_flags() -> str:
-    """Return what tells this processor from another, so that a shared cache stays right."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next((line for line in lines if line.startswith("flags")), "")
-    except OSError:
-        return ""
-
-
-@cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)  # one a process: threads don't survive a fork
+def _in_parts(function: Callable, tensors: tuple[torch.Tensor, ...], *window) -> torch.Tensor:
+    """Call the portable function on some images at a time, whose temporaries stay in the cache."""
+    x = tensors[-1]
+    step = max(1, PART // max(1, x[:1].numel()))
+    if x.device.type != "cpu" or len(x) <= step:
+        return function(*tensors, *window)
+    result = torch.empty_like(x)
+    for parts in zip(result.split(step), *(t.split(step) for t in tensors), strict=True):
+        parts[0].copy_(function(*parts[1:], *window))
+    return result
 
 
 def _usable(x: torch.Tensor) -> bool:
     return (
-        x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() >= 4096
-        and compiled_library() is not None
+        x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+        and x.numel() >= 4096 and compiled_library() is not None
     )
+
+
+def _on_gpu(x: torch.Tensor, behind: int, ahead: int) -> bool:
+    if x.device.type != "cuda" or os.environ.get("ALEXNET_KERNELS") == "portable":
+        return False
+    from . import triton_lrn  # loading Triton takes a while, and only GPUs need it
+
+    return triton_lrn.takes(x, behind, ahead)
+
+
+def _by_triton(x: torch.Tensor, g: torch.Tensor | None, *window) -> torch.Tensor:
+    from . import triton_lrn
+
+    source, channels_last = _layout(x)
+    if g is None:
+        return _laid_out_like(x, triton_lrn.forward(source, window, channels_last))
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    slope = triton_lrn.backward(g.contiguous(memory_format=form), source, window, channels_last)
+    return _laid_out_like(x, slope)
 
 
 def _layout(x: torch.Tensor) -> tuple[torch.Tensor, bool]:
@@ -149,23 +130,32 @@ def _laid_out_like(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return y if y.stride() == x.stride() else torch.empty_like(x).copy_(y)
 
 
-def _run(function, tensors: list[torch.Tensor], buffers: int, channels_last: bool, *window) -> None:
-    """Call a C function on slices of the batch, one a thread; ctypes releases the GIL."""
-    x = tensors[0]
+def _compiled(name: str, x: torch.Tensor, g: torch.Tensor | None, *window) -> torch.Tensor:
+    """Run c/lrn.c's function `name` on threads; window is (groups, behind, ahead, c, beta, k)."""
+    groups, behind, ahead, c, beta, k = window
+    source, channels_last = _layout(x)
+    form = torch.channels_last if channels_last else torch.contiguous_format
+    given = [source] if g is None else [source, g.contiguous(memory_format=form)]
+    result = torch.empty_like(source)
+    expect(result.data_ptr(), result.nbytes)
     N, C = x.shape[:2]
-    P = x.numel() // max(1, N * C)
-    threads = max(1, min(torch.get_num_threads(), N))
-    pointers = [tensor.data_ptr() for tensor in tensors]
+    G, P = C // groups, x.numel() // (N * C)
+    behind, ahead = min(behind, G - 1), min(ahead, G - 1)
+    channels_last = channels_last or P == 1  # the same thing, and faster
+    n = UNIT[channels_last] // (G + max(behind, ahead))
+    n = max(1, n) if channels_last else min(P, 256, max(16, n // 16 * 16))
+    half = x.dtype == torch.bfloat16
+    maps = Maps(N, C, P, G, behind, ahead, n, channels_last, half, c, beta, k)
+    library = compiled_library()
+    function, size = getattr(library, name), 2 * len(given) * library.lrn_buffer(maps)
+    pointers = [tensor.data_ptr() for tensor in (*given, result)]
 
-    def work(number: int) -> None:
-        scratch = (ctypes.c_float * (buffers * C * BLOCK))()
-        first, last = N * number // threads, N * (number + 1) // threads
-        function(*pointers, ctypes.addressof(scratch), first, last, C, P, channels_last, *window)
+    def work(first: int, last: int) -> None:
+        scratch = (ctypes.c_float * size)()
+        function(maps, *pointers, ctypes.addressof(scratch), first, last)
 
-    if threads == 1:
-        work(0)
-    else:
-        list(_pool(threads, os.getpid()).map(work, range(threads)))
+    share(work, library.lrn_units(maps), torch.get_num_threads())
+    return _laid_out_like(x, result)
 
 
 @torch.library.custom_op("alexnet::lrn", mutates_args=())
@@ -178,13 +168,12 @@ def lrn(
     after the one normalized, at least 0. c, beta, k: reals.
     Returns a tensor of x's shape and type. Where k + c * S is 0 the result is 0.
     """
-    if not _usable(x):
-        return _portable_forward(x, groups, behind, ahead, c, beta, k)
-    source, channels_last = _layout(x)
-    y = torch.empty_like(source)
-    library, G = compiled_library(), x.shape[1] // groups
-    _run(library.lrn_forward, [source, y], 2, channels_last, G, behind, ahead, c, beta, k)
-    return _laid_out_like(x, y)
+    window = (groups, behind, ahead, c, beta, k)
+    if _usable(x):
+        return _compiled("lrn_forward", x, None, *window)
+    if _on_gpu(x, behind, ahead):
+        return _by_triton(x, None, *window)
+    return _laid_out_like(x, _in_parts(_portable_forward, (x,), *window))
 
 
 @torch.library.custom_op("alexnet::lrn_backward", mutates_args=())
@@ -192,16 +181,13 @@ def _lrn_backward(
     g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float,
     k: float,
 ) -> torch.Tensor:
+    window = (groups, behind, ahead, c, beta, k)
+    if _usable(x):
+        return _compiled("lrn_backward", x, g, *window)
+    if _on_gpu(x, behind, ahead):
+        return _by_triton(x, g, *window)
     g = _laid_out_like(x, g)
-    if not _usable(x):
-        return _portable_backward(g, x, groups, behind, ahead, c, beta, k)
-    source, channels_last = _layout(x)
-    form = torch.channels_last if channels_last else torch.contiguous_format
-    g = g.contiguous(memory_format=form)
-    dx = torch.empty_like(source)
-    library, G = compiled_library(), x.shape[1] // groups
-    _run(library.lrn_backward, [source, g, dx], 4, channels_last, G, behind, ahead, c, beta, k)
-    return _laid_out_like(x, dx)
+    return _laid_out_like(x, _in_parts(_portable_backward, (g, x), *window))
 
 
 @lrn.register_fake
@@ -232,3 +218,9 @@ def lrn_portable(
 ) -> torch.Tensor:
     """Do what `lrn` does in plain torch operations, without a gradient of its own."""
     return _portable_forward(x, groups, behind, ahead, c, beta, k)
+
+
+def portable_passes(x: torch.Tensor, g: torch.Tensor, *window: float) -> tuple[torch.Tensor, ...]:
+    """Return LRN of x and the slope for g as they are computed without a compiler, to be timed."""
+    forward = _in_parts(_portable_forward, (x,), *window)
+    return forward, _in_parts(_portable_backward, (g, x), *window)

@@ -16,8 +16,8 @@ from . import networks, ops, shapes
 from .paper import LayerSpec, NetworkSpec
 
 __all__ = [
-    "CeilConv2d", "LRN", "MaskDropout", "Net", "SameMapNorm", "alexnet", "blueprint", "build",
-    "stage_module", "stage_paths", "starting_values",
+    "CeilConv2d", "LRN", "MaskDropout", "MaxPool2d", "Net", "SameMapNorm", "alexnet", "blueprint",
+    "build", "stage_module", "stage_paths", "starting_values",
 ]
 
 
@@ -56,6 +56,14 @@ class CeilConv2d(nn.Conv2d):
         return ops.conv2d(
             x, self.weight, self.bias, self.stride[0], self.padding[0], self.groups, "ceil"
         )
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """torch's max-pooling, by way of `ops`: the same to the bit, with one byte kept a window."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rounding = "ceil" if self.ceil_mode else "floor"
+        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, rounding)
 
 
 class MaskDropout(nn.Module):
@@ -101,7 +109,7 @@ def stage_module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
         "sigmoid": nn.Sigmoid,
         "lrn": lambda: LRN(spec),
         "same_map_norm": lambda: SameMapNorm(spec),
-        "max_pool": lambda: nn.MaxPool2d(*window, ceil_mode=ceil_mode),
+        "max_pool": lambda: MaxPool2d(*window, ceil_mode=ceil_mode),
         "average_pool": lambda: nn.AvgPool2d(*window, ceil_mode, count_include_pad=False),
         "adaptive_pool": lambda: nn.AdaptiveAvgPool2d(spec.size),
         "flatten": nn.Flatten,

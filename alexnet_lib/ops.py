@@ -11,7 +11,7 @@ from numbers import Real
 import torch
 import torch.nn.functional as F
 
-from . import kernels, shapes
+from . import kernels, pool_kernels, shapes
 from .paper import CONVENTIONS, unknown_name
 
 __all__ = [
@@ -206,6 +206,9 @@ def max_pool2d(
     if padding > kernel // 2:
         pads = _overhang(x, kernel, stride, padding, rounding)
         return F.max_pool2d(F.pad(x, pads, value=-math.inf), kernel, stride)
+    if pool_kernels.usable(x, kernel):
+        out = [shapes.output_size(side, kernel, stride, padding, rounding) for side in x.shape[2:]]
+        return pool_kernels.max_pool(x, kernel, stride, padding, out)
     return F.max_pool2d(x, kernel, stride, padding, ceil_mode=rounding == "ceil")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from . import update_kernels
 from .paper import Recipe, unknown_name
 
 __all__ = [
@@ -65,7 +66,11 @@ class SGD2012(torch.optim.Optimizer):
                 state = self.state[w]
                 if "velocity" not in state:
                     state["velocity"] = torch.zeros_like(w)
-                v = state["velocity"].mul_(momentum).add_(w.grad, alpha=-rate)
+                v = state["velocity"]
+                if not group["nesterov"] and update_kernels.usable(w, w.grad, v):
+                    update_kernels.update(w, w.grad, v, momentum, rate, decay)
+                    continue
+                v.mul_(momentum).add_(w.grad, alpha=-rate)
                 if decay:
                     v.add_(w, alpha=-rate * decay)
                 if group["nesterov"]:

@@ -1,137 +1,221 @@
-/* Local response normalization over channels, float32, forward and backward.
+/* Local response normalization over channels, forward and backward, in float32.
  *
  *   s_i = k + c * sum over j in [i - behind, i + ahead] of x_j^2      (clipped to its group)
  *   y_i = x_i * s_i^-beta                                              (0 where s_i is 0)
  *   dx_i = g_i * s_i^-beta - 2 * beta * c * x_i * sum over the j whose window holds i
  *                                                  of g_j * x_j * s_j^(-beta - 1)
  *
- * A tensor of N images, C channels and P positions is cut into blocks of positions that fit the
- * cache. `channels_last` says which of C and P is contiguous. Every function works on images
- * [first, last) alone, so that threads can share the work. Windows stay within groups of G channels.
+ * The work is cut into units that fit the cache. A unit's values are copied into a buffer where
+ * every group of G channels has zeros before and after it, so that no window needs clipping:
+ *
+ *   channels_last   unit: some rows of G channels       a channel's neighbour is 1 float away
+ *   NCHW            unit: n positions of one group      a channel's neighbour is n floats away
+ *
+ * From there on both are the same loops over one flat buffer. Values may be bfloat16 in memory.
  */
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
-#define BLOCK 64
+typedef struct {
+    ptrdiff_t images, channels, positions, group; /* group: channels in a group */
+    ptrdiff_t behind, ahead, n; /* n: rows (channels_last) or positions (NCHW) in a unit */
+    int channels_last, half;    /* half: values are bfloat16 in memory */
+    float c, beta, k;
+} Maps;
 
-static inline float power(float s, float beta) { /* s^-beta */
-    if (s == 0.0f) return 0.0f;
+#define INLINE static inline __attribute__((always_inline))
+
+/* Ask for large pages before memory is touched: fewer faults than one for every 4 KiB. */
+void expect(void *memory, ptrdiff_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    uintptr_t page = 4096, first = ((uintptr_t)memory + page - 1) / page * page;
+    uintptr_t last = ((uintptr_t)memory + (uintptr_t)bytes) / page * page;
+    if (last > first) madvise((void *)first, last - first, MADV_HUGEPAGE);
+#endif
+}
+
+INLINE float widen(uint16_t half) {
+    uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+INLINE uint16_t narrow(float value) { /* to the nearest bfloat16, ties to even */
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    return (uint16_t)(value != value ? 0x7fc0 : rounded);
+}
+
+INLINE void copy_in(const void *from, ptrdiff_t at, float *restrict to, ptrdiff_t n, int half) {
+    if (half) {
+        const uint16_t *source = (const uint16_t *)from + at;
+        for (ptrdiff_t p = 0; p < n; p++) to[p] = widen(source[p]);
+    } else {
+        memcpy(to, (const float *)from + at, (size_t)n * sizeof(float));
+    }
+}
+
+/* One unit: where its lines of values lie in memory and in the buffer. */
+typedef struct {
+    ptrdiff_t start, step, lines, length;       /* in memory; a line is contiguous */
+    ptrdiff_t pad, gap, apart, flat;            /* in the buffer; apart: from channel to channel */
+} Unit;
+
+ptrdiff_t lrn_units(const Maps *m) {
+    ptrdiff_t groups = m->channels / m->group, rows = m->images * m->positions * groups;
+    if (m->channels_last) return (rows + m->n - 1) / m->n;
+    return m->images * groups * ((m->positions + m->n - 1) / m->n);
+}
+
+static ptrdiff_t reach(const Maps *m) { return m->behind > m->ahead ? m->behind : m->ahead; }
+
+static Unit unit_of(const Maps *m, ptrdiff_t number) {
+    ptrdiff_t G = m->group, P = m->positions, groups = m->channels / G, n = m->n;
+    Unit u;
+    if (m->channels_last) {
+        ptrdiff_t rows = m->images * P * groups, left = rows - number * n;
+        u.start = number * n * G, u.step = u.length = G, u.lines = left < n ? left : n;
+        u.apart = 1, u.gap = G + reach(m), u.pad = reach(m), u.flat = u.lines * u.gap;
+    } else {
+        ptrdiff_t blocks = (P + n - 1) / n, first = number % blocks * n;
+        u.start = number / blocks * G * P + first, u.step = P, u.lines = G;
+        u.length = P - first < n ? P - first : n;
+        u.apart = u.gap = u.length, u.pad = reach(m) * u.length, u.flat = G * u.length;
+    }
+    return u;
+}
+
+/* Floats of one buffer: the unit with zeros on all sides. */
+ptrdiff_t lrn_buffer(const Maps *m) {
+    ptrdiff_t r = reach(m);
+    return m->channels_last ? m->n * (m->group + r) + 2 * r : (m->group + 2 * r) * m->n;
+}
+
+static void clear_gaps(const Unit *u, float *buffer) {
+    ptrdiff_t after = u->apart == 1 ? u->gap - u->length : u->pad;
+    memset(buffer, 0, (size_t)u->pad * sizeof(float));
+    if (u->apart == 1)
+        for (ptrdiff_t row = 0; row < u->lines; row++)
+            for (ptrdiff_t p = 0; p < after; p++) buffer[u->pad + row * u->gap + u->length + p] = 0;
+    else
+        memset(buffer + u->pad + u->flat, 0, (size_t)after * sizeof(float));
+}
+
+static void load(const Unit *u, const void *from, float *buffer, int half) {
+    for (ptrdiff_t line = 0; line < u->lines; line++)
+        copy_in(from, u->start + line * u->step, buffer + u->pad + line * u->gap, u->length, half);
+}
+
+INLINE float inverse_power(float s, float beta) { /* s^-beta, 0 where s is 0 */
+    float power;
     if (beta == 0.75f) {
         float r = 1.0f / sqrtf(s);
-        return r * sqrtf(r);
-    }
-    return powf(s, -beta);
-}
-
-/* sums[i][p] = s_i for a block of n <= BLOCK positions, x laid out as [C][stride]. */
-static void window_sums(const float *x, ptrdiff_t stride, float *sums, ptrdiff_t C, int n,
-                        ptrdiff_t G, ptrdiff_t behind, ptrdiff_t ahead, float c, float k) {
-    for (ptrdiff_t i = 0; i < C; i++) {
-        ptrdiff_t start = i / G * G, low = i - behind < start ? start : i - behind;
-        ptrdiff_t high = i + ahead >= start + G ? start + G - 1 : i + ahead;
-        float *s = sums + i * BLOCK;
-        for (int p = 0; p < n; p++) s[p] = 0.0f;
-        for (ptrdiff_t j = low; j <= high; j++) {
-            const float *xj = x + j * stride;
-            for (int p = 0; p < n; p++) s[p] += xj[p] * xj[p];
-        }
-        for (int p = 0; p < n; p++) s[p] = k + c * s[p];
-    }
-}
-
-static void powers(float *s, int n, float beta) { /* s <- s^-beta, 0 where s is 0 */
-    if (beta == 0.75f) {
-        for (int p = 0; p < n; p++) {
-            float r = 1.0f / sqrtf(s[p]);
-            float v = r * sqrtf(r);
-            s[p] = s[p] == 0.0f ? 0.0f : v;
-        }
+        power = r * sqrtf(r);
     } else {
-        for (int p = 0; p < n; p++) s[p] = power(s[p], beta);
+        power = powf(s, -beta);
+    }
+    return s == 0.0f ? 0.0f : power;
+}
+
+INLINE float window_sum(const float *x, ptrdiff_t apart, ptrdiff_t behind, ptrdiff_t ahead) {
+    float sum = 0.0f; /* of squares */
+    for (ptrdiff_t j = -behind; j <= ahead; j++) sum += x[j * apart] * x[j * apart];
+    return sum;
+}
+
+INLINE void forward_loop(const float *restrict x, float *restrict y, ptrdiff_t flat,
+                         ptrdiff_t apart, ptrdiff_t behind, ptrdiff_t ahead, float c, float beta,
+                         float k) {
+    for (ptrdiff_t p = 0; p < flat; p++)
+        y[p] = x[p] * inverse_power(k + c * window_sum(x + p, apart, behind, ahead), beta);
+}
+
+INLINE void terms_loop(const float *restrict x, const float *restrict g, float *restrict powers,
+                       float *restrict terms, ptrdiff_t flat, ptrdiff_t apart, ptrdiff_t behind,
+                       ptrdiff_t ahead, float c, float beta, float k) {
+    for (ptrdiff_t p = 0; p < flat; p++) {
+        float s = k + c * window_sum(x + p, apart, behind, ahead);
+        float power = inverse_power(s, beta), inverse = s == 0.0f ? 0.0f : 1.0f / s;
+        powers[p] = power;
+        terms[p] = g[p] * x[p] * power * inverse;
     }
 }
 
-static void forward_block(const float *x, ptrdiff_t xs, float *y, ptrdiff_t ys, float *sums,
-                          ptrdiff_t C, int n, ptrdiff_t G, ptrdiff_t behind, ptrdiff_t ahead, float c,
-                          float beta, float k) {
-    window_sums(x, xs, sums, C, n, G, behind, ahead, c, k);
-    for (ptrdiff_t i = 0; i < C; i++) {
-        float *s = sums + i * BLOCK;
-        powers(s, n, beta);
-        for (int p = 0; p < n; p++) y[i * ys + p] = x[i * xs + p] * s[p];
+INLINE void slope_loop(const float *restrict x, const float *restrict g,
+                       const float *restrict terms, float *restrict powers, ptrdiff_t flat,
+                       ptrdiff_t apart, ptrdiff_t behind, ptrdiff_t ahead, float factor) {
+    for (ptrdiff_t p = 0; p < flat; p++) { /* p lies in the windows of p - ahead .. p + behind */
+        float total = 0.0f;
+        for (ptrdiff_t j = -ahead; j <= behind; j++) total += terms[p + j * apart];
+        powers[p] = g[p] * powers[p] - factor * x[p] * total;
     }
 }
 
-static void backward_block(const float *x, const float *g, ptrdiff_t stride, float *dx,
-                           ptrdiff_t ds, float *sums, float *terms, ptrdiff_t C, int n,
-                           ptrdiff_t G, ptrdiff_t behind, ptrdiff_t ahead, float c, float beta, float k) {
-    float factor = 2.0f * beta * c;
-    window_sums(x, stride, sums, C, n, G, behind, ahead, c, k);
-    for (ptrdiff_t i = 0; i < C; i++) { /* terms = g x s^(-beta-1); sums <- s^-beta */
-        float *s = sums + i * BLOCK, *t = terms + i * BLOCK, inverse[BLOCK];
-        for (int p = 0; p < n; p++) inverse[p] = s[p] == 0.0f ? 0.0f : 1.0f / s[p];
-        powers(s, n, beta);
-        for (int p = 0; p < n; p++) t[p] = g[i * stride + p] * x[i * stride + p] * s[p] * inverse[p];
+/* The windows of five that AlexNet has get loops of their own, which compilers unroll. */
+static void forward_unit(const Maps *m, const Unit *u, const float *x, float *y) {
+    if (m->behind == 2 && m->ahead == 2 && m->beta == 0.75f)
+        forward_loop(x, y, u->flat, u->apart, 2, 2, m->c, 0.75f, m->k);
+    else
+        forward_loop(x, y, u->flat, u->apart, m->behind, m->ahead, m->c, m->beta, m->k);
+}
+
+static void backward_unit(const Maps *m, const Unit *u, const float *x, const float *g,
+                          float *powers, float *terms) {
+    float factor = 2.0f * m->beta * m->c;
+    if (m->behind == 2 && m->ahead == 2 && m->beta == 0.75f) {
+        terms_loop(x, g, powers, terms + u->pad, u->flat, u->apart, 2, 2, m->c, 0.75f, m->k);
+        clear_gaps(u, terms);
+        slope_loop(x, g, terms + u->pad, powers, u->flat, u->apart, 2, 2, factor);
+    } else {
+        terms_loop(x, g, powers, terms + u->pad, u->flat, u->apart, m->behind, m->ahead, m->c,
+                   m->beta, m->k);
+        clear_gaps(u, terms);
+        slope_loop(x, g, terms + u->pad, powers, u->flat, u->apart, m->behind, m->ahead, factor);
     }
-    for (ptrdiff_t i = 0; i < C; i++) { /* i lies in the windows of i - ahead .. i + behind */
-        ptrdiff_t start = i / G * G, low = i - ahead < start ? start : i - ahead;
-        ptrdiff_t high = i + behind >= start + G ? start + G - 1 : i + behind;
-        float *s = sums + i * BLOCK, total[BLOCK];
-        for (int p = 0; p < n; p++) total[p] = 0.0f;
-        for (ptrdiff_t j = low; j <= high; j++)
-            for (int p = 0; p < n; p++) total[p] += terms[j * BLOCK + p];
-        for (int p = 0; p < n; p++)
-            dx[i * ds + p] = g[i * stride + p] * s[p] - factor * x[i * stride + p] * total[p];
+}
+
+static void store(const Unit *u, const float *from, void *to, int half) {
+    for (ptrdiff_t line = 0; line < u->lines; line++) {
+        const float *source = from + line * u->gap;
+        ptrdiff_t at = u->start + line * u->step;
+        if (half)
+            for (ptrdiff_t p = 0; p < u->length; p++) ((uint16_t *)to)[at + p] = narrow(source[p]);
+        else
+            memcpy((float *)to + at, source, (size_t)u->length * sizeof(float));
     }
 }
 
-/* channels_last: turn [n][C] into [C][BLOCK] and back, so that one code serves both layouts. */
-static void gather(const float *from, float *to, ptrdiff_t C, int n) {
-    for (ptrdiff_t i = 0; i < C; i++)
-        for (int p = 0; p < n; p++) to[i * BLOCK + p] = from[p * C + i];
+/* Units [first, last). scratch: 2 buffers for the forward pass, 4 for the backward. */
+void lrn_forward(const Maps *m, const void *x, void *y, float *scratch, ptrdiff_t first,
+                 ptrdiff_t last) {
+    float *padded = scratch, *result = scratch + lrn_buffer(m);
+    for (ptrdiff_t number = first; number < last; number++) {
+        Unit u = unit_of(m, number);
+        clear_gaps(&u, padded);
+        load(&u, x, padded, m->half);
+        forward_unit(m, &u, padded + u.pad, result);
+        store(&u, result, y, m->half);
+    }
 }
 
-static void scatter(const float *from, float *to, ptrdiff_t C, int n) {
-    for (int p = 0; p < n; p++)
-        for (ptrdiff_t i = 0; i < C; i++) to[p * C + i] = from[i * BLOCK + p];
-}
-
-/* scratch holds 2 * C * BLOCK floats for the forward pass, 4 * C * BLOCK for the backward. */
-void lrn_forward(const float *x, float *y, float *scratch, ptrdiff_t first, ptrdiff_t last,
-                 ptrdiff_t C, ptrdiff_t P, int channels_last, ptrdiff_t G, ptrdiff_t behind, ptrdiff_t ahead,
-                 float c, float beta, float k) {
-    float *sums = scratch, *xb = scratch + C * BLOCK;
-    for (ptrdiff_t image = first; image < last; image++)
-        for (ptrdiff_t p = 0; p < P; p += BLOCK) {
-            int n = P - p < BLOCK ? (int)(P - p) : BLOCK;
-            ptrdiff_t base = image * C * P + (channels_last ? p * C : p);
-            if (channels_last) {
-                gather(x + base, xb, C, n);
-                forward_block(xb, BLOCK, xb, BLOCK, sums, C, n, G, behind, ahead, c, beta, k);
-                scatter(xb, y + base, C, n);
-            } else {
-                forward_block(x + base, P, y + base, P, sums, C, n, G, behind, ahead, c, beta, k);
-            }
-        }
-}
-
-void lrn_backward(const float *x, const float *g, float *dx, float *scratch, ptrdiff_t first,
-                  ptrdiff_t last, ptrdiff_t C, ptrdiff_t P, int channels_last, ptrdiff_t G,
-                  ptrdiff_t behind, ptrdiff_t ahead, float c, float beta, float k) {
-    float *sums = scratch, *terms = sums + C * BLOCK, *xb = terms + C * BLOCK, *gb = xb + C * BLOCK;
-    for (ptrdiff_t image = first; image < last; image++)
-        for (ptrdiff_t p = 0; p < P; p += BLOCK) {
-            int n = P - p < BLOCK ? (int)(P - p) : BLOCK;
-            ptrdiff_t base = image * C * P + (channels_last ? p * C : p);
-            if (channels_last) {
-                gather(x + base, xb, C, n);
-                gather(g + base, gb, C, n);
-                backward_block(xb, gb, BLOCK, xb, BLOCK, sums, terms, C, n, G, behind, ahead, c,
-                               beta, k);
-                scatter(xb, dx + base, C, n);
-            } else {
-                backward_block(x + base, g + base, P, dx + base, P, sums, terms, C, n, G, behind,
-                               ahead, c, beta, k);
-            }
-        }
+void lrn_backward(const Maps *m, const void *x, const void *g, void *dx, float *scratch,
+                  ptrdiff_t first, ptrdiff_t last) {
+    ptrdiff_t size = lrn_buffer(m);
+    float *xs = scratch, *gs = xs + size, *powers = gs + size, *terms = powers + size;
+    for (ptrdiff_t number = first; number < last; number++) {
+        Unit u = unit_of(m, number);
+        clear_gaps(&u, xs);
+        clear_gaps(&u, gs);
+        load(&u, x, xs, m->half);
+        load(&u, g, gs, m->half);
+        backward_unit(m, &u, xs + u.pad, gs + u.pad, powers, terms);
+        store(&u, powers, dx, m->half);
+    }
 }

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from alexnet_lib import benchmarks, ops, records
+from alexnet_lib import benchmarks, input_benchmarks, ops, records, step_benchmarks, timing
 
 
 def test_compare_takes_turns_and_gives_ratios():
@@ -25,21 +25,58 @@ def test_compare_takes_turns_and_gives_ratios():
 
 def test_the_builtin_norm_of_the_baseline_equals_ours():
     x = torch.randn(2, 96, 5, 5) * 30
-    builtin = benchmarks._BuiltinLRN(groups=2)(x)
+    builtin = step_benchmarks.BuiltinLRN(groups=2)(x)
     torch.testing.assert_close(builtin, ops.local_response_norm(x, groups=2))
 
 
 def test_run_writes_a_record(tmp_path, capsys):
-    path = benchmarks.run("lrn", out=tmp_path, rounds=1, batch_size=1)
+    path = benchmarks.run("lrn", out=tmp_path, rounds=1, batch_size=1, compiled=False)
     record = records.read(path)
     assert len(record["rows"]) == 4
-    assert set(record["rows"][0]["times"]) >= {"alexnet_lib", "nn.LocalResponseNorm"}
-    assert "nn.LocalResponseNorm" in capsys.readouterr().out
+    row = record["rows"][0]
+    assert set(row["times"]) >= {"alexnet_lib", "nn.LocalResponseNorm", "5 passes"}
+    assert row["passes"]["alexnet_lib"] == pytest.approx(5)
+    assert row["passes"]["nn.LocalResponseNorm"] > 25
+    printed = capsys.readouterr().out.splitlines()
+    assert "nn.LocalResponseNorm / ours (at least 6)" in printed[1], "ratios come first"
 
 
-def test_input_benchmark_reads_the_shipped_photos():
-    (row,) = benchmarks.inputs(rounds=1, batch_size=2)
-    assert row["times"]["PIL and torchvision"]["median"] > 0
+def test_bytes_moved_counts_what_operations_read_and_write_and_no_views():
+    x, y = torch.zeros(100), torch.zeros(100)
+    assert timing.bytes_moved(lambda: torch.add(x.view(10, 10), y.view(10, 10))) == 1200
+    w = torch.zeros(100, requires_grad=True)
+    assert timing.bytes_moved(lambda: (w * 2).backward(x)) > timing.bytes_moved(lambda: w * 2)
+
+
+def test_a_figure_is_met_on_the_right_side():
+    assert timing.figure("a", 2.0, least=2)["met"]
+    assert not timing.figure("a", 1.9, least=2)["met"]
+    assert timing.figure("a", 1.5, most=1.5)["met"]
+    assert not timing.figure("a", 1.6, most=1.5)["met"]
+
+
+def test_input_benchmark_makes_its_pictures_and_reads_them_both_ways():
+    (row,) = input_benchmarks.inputs(rounds=1, batch_size=4, count=8)
+    assert {"packed pixels", "JPEG shards", "ImageFolder, 0 workers"} <= set(row["times"])
+    assert len(row["figures"]) == 2
+
+
+def test_a_training_picture_costs_4_14_gflop():
+    assert step_benchmarks.training_flops() == pytest.approx(4.14e9, rel=2e-3)
+
+
+def test_step_benchmark_on_small_batches(monkeypatch):
+    monkeypatch.setattr(step_benchmarks, "peak_memory", lambda name, batch_size: 100)
+    monkeypatch.setattr(step_benchmarks, "machine_rates", lambda device: {"matmul": 1e11})
+    (row,) = step_benchmarks.step(rounds=1, batch_size=2, compiled=False)
+    assert len(row["times"]) == 5
+    assert all(times["median"] > 0 for times in row["times"].values())
+    assert len(row["figures"]) == 6
+
+
+def test_a_fresh_process_tells_its_peak():
+    peak = step_benchmarks.peak_memory(step_benchmarks.OURS, 2)
+    assert peak is None or peak > 3 * 200e6, "weights, slopes and velocities"
 
 
 def test_unknown_benchmark_names_the_nearest():

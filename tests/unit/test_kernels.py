@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +111,98 @@ def test_a_forked_process_has_its_own_threads():
         torch.set_num_threads(before)
         if child.is_alive():
             child.kill()
+
+
+def shape_of(draw: random.Random, dimensions: int) -> tuple[int, ...]:
+    """A shape of at least 4096 values, with odd sizes."""
+    sides = [draw.randint(1, 13) for _ in range(dimensions - 2)]
+    C = 2 * draw.randint(1, 40)
+    return (-(-4096 // (C * math.prod(sides))) + draw.randint(0, 2), C, *sides)
+
+
+@compiled
+@pytest.mark.parametrize("number", range(30))
+def test_random_shapes_layouts_and_types_against_float64(number):
+    draw = random.Random(number)
+    dimensions = draw.choice((2, 3, 4, 4, 4, 5))
+    x = random_maps(*shape_of(draw, dimensions), seed=number)
+    if dimensions == 4 and draw.random() < 0.6:
+        x = x.to(memory_format=torch.channels_last)
+    if draw.random() < 0.3:  # every second value of wider maps: not dense in memory
+        x = torch.stack([x, -x], dim=-1)[..., 0]
+    dtype = draw.choice((torch.float32, torch.float32, torch.bfloat16))
+    beta = draw.choice((0.75, 0.75, 0.5, 1.3))
+    behind, ahead = (2, 2) if draw.random() < 0.4 else (draw.randint(0, 60), draw.randint(0, 3))
+    window = (draw.choice((1, 2)), behind, ahead, 0.2, beta, draw.choice((0.5, 2.0)))
+    x = x.to(dtype).requires_grad_()
+    g = random_maps(*x.shape, seed=number + 100).to(dtype)
+    y = kernels.lrn(x, *window)
+    y.backward(g)
+    wide, g_wide = x.detach().double(), g.double()
+    rtol, atol = (2e-4, 1e-5) if dtype == torch.float32 else (8e-3, 5e-3)
+    limits = {"rtol": rtol, "atol": atol}
+    torch.testing.assert_close(y.double(), kernels.lrn_portable(wide, *window), **limits)
+    slope = kernels._portable_backward(g_wide, wide, *window)
+    torch.testing.assert_close(x.grad.double(), slope, **limits)
+    assert y.dtype == x.grad.dtype == dtype
+    assert y.stride() == torch.empty_like(x).stride()
+
+
+@compiled
+def test_bfloat16_is_summed_in_float32():
+    """k + c S: with c S below 2^-8 of k a sum in bfloat16 would not feel it."""
+    x = torch.full((64, 96, 1), 3.0, dtype=torch.bfloat16)
+    y = kernels.lrn(x, 1, 2, 2, 1e-4, 60.0, 2.0)  # so high a power shows what vanished
+    expected = 3 * (2 + 1e-4 * 45) ** -60.0
+    assert y[0, 50, 0].item() == pytest.approx(expected, rel=2**-8)
+    assert abs(3 * 2**-60.0 / expected - 1) > 0.1
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_nan_and_infinity_pass_as_in_torch(value, channels_last):
+    x = random_maps(2, 16, 12, 11, channels_last=channels_last)
+    x[0, 5, 3, 3] = x[1, 0, 11, 10] = x[1, 15, 0, 0] = value
+    x = x.requires_grad_()
+    y = kernels.lrn(x, 1, 2, 2, 0.3 / 5, 0.75, 1.0)
+    expected = torch.nn.functional.local_response_norm(x, 5, 0.3, 0.75, 1.0)
+    torch.testing.assert_close(y, expected, equal_nan=True)
+    y.backward(torch.ones_like(y))
+    reached = x.grad.isnan()
+    for n, i, row, column in ((0, 5, 3, 3), (1, 0, 11, 10), (1, 15, 0, 0)):
+        low, high = max(0, i - 4), min(15, i + 4)  # a window's window
+        assert reached[n, i, row, column]
+        reached[n, low : high + 1, row, column] = False
+    assert not reached.any(), "a position or channel far from it was spoiled"
+
+
+@compiled
+@pytest.mark.parametrize("shape", [(0, 16, 9, 9), (4, 16, 0, 9)])
+def test_empty_maps_stay_empty(shape):
+    x = torch.zeros(shape, requires_grad=True)
+    y = kernels.lrn(x, 2, 2, 2, 0.3, 0.75, 1.0)
+    y.sum().backward()
+    assert y.shape == x.grad.shape == shape
+
+
+@compiled
+@pytest.mark.parametrize("fullgraph", [True])
+def test_compile_passes_through(fullgraph):
+    x = random_maps(4, 16, 12, 11).requires_grad_()
+
+    def layer(x):
+        return kernels.lrn(x.relu(), 2, 2, 2, 0.3, 0.75, 1.0) * 2
+
+    compiled_layer = torch.compile(layer, fullgraph=fullgraph, backend="aot_eager")
+    (expected,) = torch.autograd.grad(layer(x).sum(), x)
+    (slope,) = torch.autograd.grad(compiled_layer(x).sum(), x)
+    torch.testing.assert_close(slope, expected)
+
+
+def test_gradcheck_in_float64():
+    x = random_maps(3, 8, 3, 2).double().requires_grad_()
+    for window in ((2, 2, 1, 0.3, 0.75, 1.0), (1, 9, 9, 0.1, 1.2, 2.0)):
+        assert torch.autograd.gradcheck(lambda x, w=window: kernels.lrn(x, *w), x)
 
 
 CODE = """

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from alexnet_lib import networks, optim
+from alexnet_lib import native, networks, optim, update_kernels
 from alexnet_lib.models import build
 from alexnet_lib.paper import RECIPES
 
@@ -184,3 +184,30 @@ def test_recipes_name_their_schedule():
     assert isinstance(optim.schedule(RECIPES["modern"]), optim.CosineSchedule)
     with pytest.raises(ValueError, match="unknown schedule 'plato'; did you mean 'plateau'"):
         optim.schedule(replace(RECIPES["modern"], schedule="plato"))
+
+
+@pytest.mark.skipif(native.compiled_library() is None, reason="no C compiler here")
+@pytest.mark.parametrize("decay", [0.0, 5e-4])
+def test_one_pass_over_memory_gives_the_same_bits(decay, monkeypatch):
+    def run() -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        conv = nn.Conv2d(16, 32, 3).to(memory_format=torch.channels_last)
+        layers = nn.ModuleList([conv, nn.Linear(301, 77), nn.Linear(3, 5)])
+        optimizer = optim.SGD2012(layers.parameters(), 0.013, weight_decay=decay)
+        for rate in (0.013, 0.0013, 0.0):
+            optimizer.param_groups[0]["lr"] = rate
+            for p in layers.parameters():
+                p.grad = torch.randn(p.shape).contiguous(
+                    memory_format=torch.channels_last if p.dim() == 4 else torch.contiguous_format
+                )
+            optimizer.step()
+        velocities = [optimizer.state[p]["velocity"] for p in layers.parameters()]
+        return [p.detach() for p in layers.parameters()] + velocities
+
+    used = []
+    update = update_kernels.update
+    monkeypatch.setattr(update_kernels, "update", lambda *a: used.append(1) or update(*a))
+    fast = run()
+    assert len(used) == 6, "the convolution's and the larger linear layer's weights take it"
+    monkeypatch.setattr(update_kernels, "usable", lambda *tensors: False)
+    assert all(torch.equal(one, other) for one, other in zip(fast, run(), strict=True))

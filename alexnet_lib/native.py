@@ -1,0 +1,139 @@
+"""The library's C kernels: built on first use, loaded, and run on slices of the work by threads.
+
+They serve on the CPU where there is a C compiler; everywhere else torch's own operations do the
+same work. ALEXNET_KERNELS=portable asks for those everywhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+__all__ = ["Maps", "Pools", "compiled_library", "expect", "share"]
+
+SOURCES = tuple(sorted(Path(__file__).with_name("c").glob("*.c")))
+FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"]
+PATIENCE = 3.0  # seconds of compiling after which a message says what the wait is for
+LARGE = 8 << 20  # bytes from which memory is asked for in large pages
+SIZE, REAL, INT, POINTER = ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int, ctypes.c_void_p
+
+
+class Maps(ctypes.Structure):
+    """The struct of the same name in c/lrn.c."""
+
+    _fields_ = [
+        *((name, SIZE) for name in ("images", "channels", "positions", "group")),
+        *((name, SIZE) for name in ("behind", "ahead", "n")),
+        ("channels_last", INT), ("half", INT), ("c", REAL), ("beta", REAL), ("k", REAL),
+    ]  # fmt: skip
+
+
+class Pools(ctypes.Structure):
+    """The struct of the same name in c/pool.c."""
+
+    _fields_ = [
+        *((name, SIZE) for name in ("images", "channels", "H", "W", "outH", "outW")),
+        *((name, SIZE) for name in ("kernel", "stride", "padding")),
+        ("channels_last", INT),
+    ]  # fmt: skip
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("ALEXNET_KERNEL_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "alexnet_lib"
+
+
+def _cpu_flags() -> str:
+    """Return what tells this processor from another, so that a shared cache stays right."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next((line for line in lines if line.startswith("flags")), "")
+    except OSError:
+        return ""
+
+
+def _build(compiler: str, library: Path) -> None:
+    """Compile the sources into one library, which appears whole or not at all."""
+    message = "compiling the C kernels, once on this machine..."
+    timer = threading.Timer(PATIENCE, print, [message], {"file": sys.stderr})
+    timer.start()
+    try:
+        library.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+            built = Path(folder) / library.name
+            command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(built), "-lm"]
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
+            os.replace(built, library)
+    finally:
+        timer.cancel()
+
+
+@cache
+def compiled_library() -> ctypes.CDLL | None:
+    """Return the compiled C kernels, building them on first use, or None where that can't be."""
+    found = filter(None, map(shutil.which, ("cc", "gcc", "clang")))
+    compiler = os.environ.get("CC") or next(found, None)
+    if os.environ.get("ALEXNET_KERNELS") == "portable" or not compiler or os.name == "nt":
+        return None
+    identity = f"{compiler}{FLAGS}{platform.machine()}{platform.processor()}{_cpu_flags()}"
+    digest = hashlib.sha256(identity.encode())
+    for source in SOURCES:
+        digest.update(source.read_bytes())
+    library = _cache_folder() / f"kernels-{digest.hexdigest()[:16]}.so"
+    try:
+        if not library.exists():
+            _build(compiler, library)
+        loaded = ctypes.CDLL(str(library))
+    except (OSError, subprocess.SubprocessError):
+        return None  # the portable path gives the same numbers
+    maps, pools = ctypes.POINTER(Maps), ctypes.POINTER(Pools)
+    for name, arguments, result in (
+        ("expect", [POINTER, SIZE], None),
+        ("lrn_units", [maps], SIZE),
+        ("lrn_buffer", [maps], SIZE),
+        ("lrn_forward", [maps, *[POINTER] * 3, SIZE, SIZE], None),
+        ("lrn_backward", [maps, *[POINTER] * 4, SIZE, SIZE], None),
+        ("pool_forward", [pools, *[POINTER] * 3, SIZE, SIZE], None),
+        ("pool_backward", [pools, *[POINTER] * 3, SIZE, SIZE], None),
+        ("sgd_step", [*[POINTER] * 3, SIZE, SIZE, REAL, REAL, REAL], None),
+    ):  # fmt: skip
+        function = getattr(loaded, name)
+        function.argtypes, function.restype = arguments, result
+    return loaded
+
+
+def expect(address: int, size: int) -> None:
+    """Ask for large pages for a fresh result of `size` bytes: a fault for each 4 KiB costs more
+    than the computation."""
+    if size >= LARGE:
+        compiled_library().expect(address, size)
+
+
+@cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)  # one a process: threads don't survive a fork
+
+
+def share(work: Callable[[int, int], None], units: int, threads: int) -> None:
+    """Call work(first, last) for slices of `units` on threads; ctypes releases the GIL.
+
+    There are more slices than threads, so that a thread that is kept waiting does less.
+    """
+    threads = max(1, min(threads, units))
+    if threads == 1:
+        work(0, units)
+        return
+    pieces = min(units, 4 * threads)
+    edges = [units * number // pieces for number in range(pieces + 1)]
+    list(_pool(threads, os.getpid()).map(work, edges[:-1], edges[1:]))
