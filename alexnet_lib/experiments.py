@@ -325,6 +325,8 @@ EXPERIMENTS: dict[str, Experiment] = {
             "layer_costs",
             "How does each layer's time compare with its arithmetic?",
             1, (0,), _layer_costs, layer_costs.sentence,
+        ),
+        Experiment(
             "lrn_cifar10",
             "And on CIFAR-10, does LRN lower the test error of a small network?",
             4, (0, 1, 2), _lrn_cifar10, _lrn_sentence,

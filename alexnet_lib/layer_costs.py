@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from . import models, networks, shapes
+from . import models, networks, ops, pool_kernels, shapes
 
 __all__ = ["GROUPS", "measure", "pooling_layouts", "run", "sentence", "share", "shares"]
 
@@ -28,6 +28,7 @@ def measure(
     net: a Net in eval mode. x: (N, C, H, W) as it takes them. rounds: counted passes, after one
     that isn't; in each all stages are timed in turn, so that a drifting machine treats all alike.
     Timed is what the processor spends, not the clock, so that other programs count for little.
+    Poolings are timed as torch has them, since this library's own code is not compiled everywhere.
     Returns one row a stage but flatten, which only looks at the same numbers another way: stage,
     kind, macs (of one picture), milliseconds (of one picture, the median) and least.
     """

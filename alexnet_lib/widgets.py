@@ -2,8 +2,9 @@
 
 `Demo` and `show` are in `demos`, `predict` and `recall` in `predictions`, `TrainingMonitor` in
 `monitor`, `TrainingDesk` in `training_desk`, the demos of single chapters in `tours`,
-`contest_tour`, `depth_tour` and `overfitting_tour`, the JavaScript labs in `labs`, `network_map`,
-`pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style sheets in alexnet_lib/js.
+`contest_tour`, `depth_tour`, `inside_tours`, `overfitting_tour` and `recipe_tour`, the JavaScript
+labs in `labs`, `network_map`, `pooling_lab`, `size_lab` and `tower_lab`; their JavaScript and style
+sheets in alexnet_lib/js.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ __all__ = [
     "ConventionsLab", "Demo", "LRNLab", "NetworkMap", "PoolingLab", "SizeLab", "TowerLab",
     "TrainingMonitor",
     "TrainingDesk",
-    "ConventionsLab", "Demo", "LRNLab", "PoolingLab", "SizeLab", "TowerLab", "TrainingMonitor",
     "hide_a_square", "neighbour_rows", "unit_portraits",
     "augmented_photo", "averaged_dropout",
     "channel_window", "deep_signal", "filters_over_time", "predict", "recall", "show",
