@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from . import models, networks, ops, pool_kernels, shapes
+from . import models, networks, shapes
 
 __all__ = ["GROUPS", "measure", "pooling_layouts", "run", "sentence", "share", "shares"]
 
@@ -28,6 +30,7 @@ def measure(
     net: a Net in eval mode. x: (N, C, H, W) as it takes them. rounds: counted passes, after one
     that isn't; in each all stages are timed in turn, so that a drifting machine treats all alike.
     Timed is what the processor spends, not the clock, so that other programs count for little.
+    Poolings are torch's own here, not this library's, for which not every machine has a compiler.
     Poolings are timed as torch has them, since this library's own code is not compiled everywhere.
     Returns one row a stage but flatten, which only looks at the same numbers another way: stage,
     kind, macs (of one picture), milliseconds (of one picture, the median) and least.
@@ -41,6 +44,8 @@ def measure(
             y = x.clone()
             for layer in net.spec.layers:
                 module = net.stage(layer.name)
+                if layer.kind == "max_pool":
+                    module = partial(nn.MaxPool2d.forward, module)
                 started = time.process_time()
                 y = module(y)
                 if number:
@@ -61,24 +66,27 @@ def measure(
 
 @torch.no_grad()
 def pooling_layouts(batch: int, rounds: int) -> dict[str, float]:
-    """Time the first pooling on one thread, its input in two memory layouts: the same maxima.
+    """Time torch's first pooling on one thread in two memory layouts, with the same maxima.
 
     batch: pictures at once. rounds: counted ones, in turn, after one that isn't. Putting the
-    numbers into the layout isn't timed. Returns layout -> milliseconds of one picture, the median:
+    numbers into a layout isn't timed. Returns layout -> milliseconds of one picture, the median:
     "maps", where each map's numbers lie together, PyTorch's usual layout, and "channels_last",
     where the channels of each place do.
     """
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, 96, 55, 55, generator=generator).relu()
-    layouts = {"maps": x, "channels_last": x.to(memory_format=torch.channels_last)}
-    times: dict[str, list[float]] = {name: [] for name in layouts}
+    ways = {
+        "maps": partial(F.max_pool2d, x, 3, 2),
+        "channels_last": partial(F.max_pool2d, x.to(memory_format=torch.channels_last), 3, 2),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for number in range(rounds + 1):
-            for name, given in layouts.items():
+            for name, pool in ways.items():
                 started = time.process_time()
-                F.max_pool2d(given, kernel_size=3, stride=2)
+                pool()
                 if number:
                     times[name].append((time.process_time() - started) / batch)
     finally:

@@ -35,12 +35,12 @@ FLOORS = [
         "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
         "runs", "shard_writers", "slider_times", "window_pictures",
         "estimates", "mistake_pictures",
+        "kernels",
     },
     {
         "augment", "demos", "ops", "optim", "sharding",
         "assignments", "desk_words",
         "keeping",
-        "kernels",
     },
     {
         "exercises_network",
