@@ -17,11 +17,7 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {
         "contest", "environment", "ledger", "native", "orphans", "palette", "paper", "records",
-        "shapes", "storage", "verdicts",
-        "stage_notes",
-        "environment", "ledger", "orphans", "palette", "paper", "shapes", "storage",
-        "verdicts",
-        "native",
+        "shapes", "stage_notes", "storage", "verdicts",
     },  # standard library only
     {
         "activations", "augment", "cifar", "comparing", "downloads", "exchange", "image_folders",
@@ -31,13 +27,13 @@ FLOORS = [
     },
     {
         "batches", "datasets", "desk_words", "estimates", "facts", "grids", "judging", "kernels",
-        "launching", "mistake_pictures", "optim", "planning", "plots", "shard_writers",
-        "window_pictures",
+        "launching", "mistake_pictures", "network_pictures", "optim", "planning", "plots",
+        "shard_writers", "window_pictures",
     },
     {
         "assignments", "demos", "doctor", "exercises_contest", "exercises_inside",
-        "exercises_overfitting", "exercises_recipe", "exercises_relu", "exercises_sizes",
-        "exercises_towers", "exercises_training", "ops", "sharding",
+        "exercises_network", "exercises_overfitting", "exercises_recipe", "exercises_relu",
+        "exercises_sizes", "exercises_towers", "exercises_training", "ops", "sharding",
     },
     {
         "contest_tour", "depth_tour", "exercises_conventions", "exercises_lrn", "exercises_pooling",
@@ -45,75 +41,19 @@ FLOORS = [
         "pooling", "predictions", "recipe_tour",
     },
     {
-        "checkpoints", "clinic", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab",
-        "towers",
-        "network_pictures",
-        "datasets", "exchange", "facts", "grids", "judging", "launching", "planning", "plots",
-        "runs", "shard_writers", "slider_times", "window_pictures",
-        "estimates", "mistake_pictures",
-        "kernels",
-    },
-    {
-        "augment", "demos", "ops", "optim", "sharding",
-        "assignments", "desk_words",
-        "keeping",
-    },
-    {
-        "exercises_network",
-        "batches", "depth_tour", "doctor", "exercises_conventions", "exercises_lrn",
-        "exercises_pooling", "exercises_relu", "exercises_sizes", "exercises_towers",
-        "exercises_inside",
-        "exercises_training", "exercises_windows", "labs", "models", "monitor", "pooling",
-        "predictions",
-        "contest_tour", "exercises_contest",
-        "exercises_overfitting", "overfitting_tour",
-        "exercises_recipe", "recipe_tour",
-        "input_benchmarks",
-    },
-    {
-        "checkpoints", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab", "towers",
-        "layer_costs",
-    },
-    {
-        "probes", "teams",
-        "progress",
-    },
-    {
-        "inspection",
-        "evaluation", "tower_runs",
-        "checks",
-        "journeys",
+        "checkpoints", "clinic", "exercises", "layer_costs", "pooling_lab", "signals", "size_lab",
+        "tower_lab", "towers",
     },
     {"probes", "progress", "teams"},
-    {"checks", "evaluation", "inspection", "tours", "tower_runs"},
-    {"claims", "deconvolution", "heads", "sessions"},
+    {"checks", "evaluation", "inspection", "journeys", "tours", "tower_runs"},
+    {"claims", "deconvolution", "heads", "network_map", "sessions"},
     {"inside_tours", "training"},
     {"ablations", "paces", "step_benchmarks", "verification"},
     {
         "benchmarks", "decay_ablation", "feature_ablation", "pooling_ablation", "races",
-        "heads", "sessions",
-        "deconvolution",
-        "network_map",
-    },
-    {"training"},
-    {
-        "ablations", "tours", "verification",
-        "claims", "inside_tours",
-        "paces",
-        "step_benchmarks",
-    },
-    {
-        "pooling_ablation", "races",
-        "feature_ablation",
         "training_desk",
-        "benchmarks",
     },
     {"miniatures", "overfitting", "widgets"},
-    {
-        "overfitting", "widgets",
-        "clinic", "decay_ablation",
-        "miniatures",
-    },
     {"experiments"},
     {"results"},
     {"__main__"},
@@ -121,22 +61,13 @@ FLOORS = [
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
     "contest_tour", "demos", "depth_tour", "grids", "inside_tours", "labs", "mistake_pictures",
-    "monitor", "numerals", "overfitting_tour", "pictures", "plots", "pooling_lab", "predictions",
-    "recipe_tour", "size_lab", "tours", "tower_lab", "training_desk", "widgets", "window_pictures",
-    "network_map", "network_pictures",
-    "inside_tours",
-    "demos", "depth_tour", "grids", "labs", "monitor", "numerals", "pictures", "plots",
-    "pooling_lab", "predictions", "size_lab", "tours", "tower_lab", "widgets", "window_pictures",
-    "mistake_pictures", "training_desk",
-    "contest_tour",
-    "overfitting_tour",
-    "recipe_tour",
+    "monitor", "network_map", "network_pictures", "numerals", "overfitting_tour", "pictures",
+    "plots", "pooling_lab", "predictions", "recipe_tour", "size_lab", "tours", "tower_lab",
+    "training_desk", "widgets", "window_pictures",
 }  # may load matplotlib
 WITHOUT_TORCH = {
-    "network_pictures",
-    "grids", "numerals", "pictures", "plots", "window_pictures",
-    "contest", "orientations",
-    "mistake_pictures", "mistakes",
+    "contest", "grids", "mistake_pictures", "mistakes", "network_pictures", "numerals",
+    "orientations", "pictures", "plots", "window_pictures",
 } | FLOORS[0]  # fmt: skip
 
 
