@@ -168,7 +168,7 @@ def averaged_dropout() -> Demo:
             ax.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
             ax.minorticks_off()
             ax.grid(axis="y")
-        figure.axes[0].set_ylabel("what the next unit gets")
+        figure.axes[0].set_ylabel("the unit's value")
         figure.axes[1].legend(loc="lower right", handlelength=3)
 
     def draw(figure: Figure, data: dict[str, Any]) -> str:
