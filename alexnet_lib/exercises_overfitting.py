@@ -35,8 +35,8 @@ COUNT = Exercise(
     difficulty=1,
     question=(
         "From a picture of height x width pixels, a square of size x size is cut at any place "
-        "where it fits, and every second one is mirrored. How many different pictures can come "
-        "out, if all pixels differ? Returns an int."
+        "where it fits, and mirrored with probability one half. How many different pictures can "
+        "come out, if all pixels differ? Returns an int."
     ),
     hints=(
         "In a row of 5 pixels a window of 3 can begin at pixel 0, 1 or 2.",
@@ -77,7 +77,7 @@ def dropout(
 ) -> torch.Tensor:
     if when == "training":
         return x * mask / keep if form == "inverted" else x * mask
-    return x.clone() if form == "inverted" else x * keep
+    return x if form == "inverted" else x * keep
 
 
 def _masked(rng: np.random.Generator) -> Iterator[tuple]:
@@ -122,7 +122,7 @@ DROPOUT = Exercise(
         "it's dropped; units are kept with probability keep. form \"2012\": mask in training, "
         "multiply by keep at test. form \"inverted\": mask and divide by keep in training, "
         "nothing at test. when is \"training\" or \"test\". Without torch's or the library's "
-        "dropout. Returns a new tensor."
+        "dropout. Returns a tensor of x's shape."
     ),
     hints=(
         "Four cases: two forms, each in training and at test.",
@@ -141,6 +141,14 @@ DROPOUT = Exercise(
             "nothing is dropped at test, in either form.",
         _wrong_dropout(test_2012=lambda x, m, p: x * m, test_inverted=lambda x, m, p: x * m):
             "nothing is dropped at test, in either form.",
+        _wrong_dropout(test_2012=lambda x, m, p: x * m * p):
+            "nothing is dropped at test: the form of 2012 multiplies by keep, and leaves the mask.",
+        _wrong_dropout(test_2012=lambda x, m, p: x * m * p, test_inverted=lambda x, m, p: x * m):
+            "nothing is dropped at test, in either form.",
+        _wrong_dropout(test_inverted=lambda x, m, p: x * m):
+            "nothing is dropped at test: the inverted form returns x as it is.",
+        _wrong_dropout(test_inverted=lambda x, m, p: x * m / p):
+            "nothing is dropped at test: the inverted form returns x as it is.",
         _wrong_dropout(test_inverted=lambda x, m, p: x * p): BOTH,
         _wrong_dropout(test_inverted=lambda x, m, p: x / p): BOTH,
         _wrong_dropout(training_inverted=lambda x, m, p: x * m):
@@ -170,6 +178,8 @@ DROPOUT = Exercise(
             "1 - keep is the share that is dropped. Divide by keep.",
         (lambda x, mask, keep, form, when: dropout(x, mask, keep, form, "training")):
             "nothing is dropped at test: look at when.",
+        (lambda x, mask, keep, form, when: dropout(x, mask, keep, form, "test")):
+            "you always took the test's way. when is \"training\" or \"test\", in full.",
         (lambda x, mask, keep, form, when: dropout(
             x, mask, keep, form, {"training": "test", "test": "training"}[when])):
             "training and test are exchanged.",
@@ -210,9 +220,12 @@ def colour_shifts(pixels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
 
 
 def _pixels(rng: np.random.Generator) -> Iterator[tuple]:
-    cross = torch.tensor([[40.0, 10, 0], [-40, -10, 0], [0, 0, 5], [0, 0, -5]]).double() + 100
-    yield cross, torch.tensor([[1.0, 0.0, 0.0]]).double()
-    yield cross, torch.tensor([[0.0, 1.0, 0.0], [0.1, -0.2, 0.0]]).double()
+    # (40, 40, 20), (10, -5, -10), (1, -2, 2): at right angles, of length 60, 15 and 3. Each pixel
+    # adds or subtracts each of them: these are its directions, and the standard deviations.
+    signs = torch.tensor([[1.0, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]).double()
+    hand = signs @ torch.tensor([[40.0, 40, 20], [10, -5, -10], [1, -2, 2]]).double() + 100
+    yield hand, torch.tensor([[1.0, 0.0, 0.0]]).double()
+    yield hand, torch.tensor([[0.0, 1.0, 0.0], [0.1, -0.2, 0.0]]).double()
     directions = torch.linalg.qr(torch.tensor(
         [[0.55, 0.7, 0.4], [0.6, 0.1, -0.8], [0.58, -0.7, 0.5]], dtype=torch.float64))[0]
     for count, N in ((40, 1), (200, 4), (500, 3), (60, 2), (30, 5), (90, 1), (300, 2)):
@@ -252,7 +265,8 @@ COLOUR = Exercise(
         "three random numbers for each of N pictures. Find the eigenvalues and eigenvectors of "
         "the 3 x 3 covariance (divided by M), the largest eigenvalue first; turn each vector so "
         "that its red part is above 0. Picture n is shifted by the sum over i of factors[n, i] "
-        "* sqrt(eigenvalue i) * vector i, as in 2012. Returns a tensor (N, 3)."
+        "* sqrt(eigenvalue i) * vector i, as in 2012. The factors hold the 0.1 already, and "
+        "nothing is divided by 1.1. Returns a tensor (N, 3)."
     ),
     hints=(
         "Subtract the mean colour; then away.T @ away / M is the covariance, (3, 3).",
@@ -279,6 +293,14 @@ COLOUR = Exercise(
         _wrong_shifts(by=1): "you divided by M - 1. Here the covariance is divided by M.",
         _wrong_shifts(scale=lambda values: (values / 255).sqrt()):
             "you scaled to 0..1 on the way. Keep the pixels' own scale.",
+        _wrong_shifts(scale=lambda values: 0.1 * values.sqrt()):
+            "you multiplied by 0.1. The factors hold it already: use them as they are.",
+        _wrong_shifts(scale=lambda values: values.sqrt() / 1.1):
+            "you divided the shift by 1.1. In 2012 the shifted picture is divided; this function "
+            "returns the shift alone.",
+        _wrong_shifts(scale=lambda values: 0.1 * values.sqrt() / 1.1):
+            "leave out the 0.1, which the factors hold already, and the 1.1, by which the shifted "
+            "picture is divided and not the shift.",
         _unsigned:
             "an eigenvector may point either way. Turn each so that its red part is above 0.",
         (lambda pixels, factors: -_unsigned(pixels, factors)):

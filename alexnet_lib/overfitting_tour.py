@@ -50,7 +50,7 @@ def augmented_photo(name: str = "astronaut") -> Demo:
     photo = torch.from_numpy(np.array(photos[list(shipped.PHOTOS).index(name)]))
     values, vectors = augment.colour_components(photos)
     scales, vectors = values.sqrt().numpy(), vectors.numpy()
-    vectors = vectors * np.sign(vectors.sum(axis=0))  # + is brighter, where that means anything
+    vectors = vectors * np.sign(vectors[0])  # red upwards: + is brighter, then warmer
     mean = photos.reshape(-1, 3).mean(axis=0)
     parts: dict[str, Any] = {}
 
@@ -75,7 +75,7 @@ def augmented_photo(name: str = "astronaut") -> Demo:
         for width, colour in ((4.5, COLOURS["background"]), (2.5, COLOURS["highlight"])):
             parts.setdefault("frames", []).append(whole.add_patch(Rectangle(
                 (0, 0), CROP, CROP, facecolor="none", edgecolor=colour, linewidth=width)))
-        pictures.image(data["seen"], title="its input, 224 x 224", ax=seen)
+        pictures.image(data["seen"], title="its input, 224 x 224, enlarged", ax=seen)
         parts["seen"] = seen.images[0]
 
     def draw(figure: Figure, data: dict[str, Any]) -> str:
@@ -168,6 +168,7 @@ def averaged_dropout() -> Demo:
             ax.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
             ax.minorticks_off()
             ax.grid(axis="y")
+        figure.axes[0].set_ylabel("the unit's value")
         figure.axes[1].legend(loc="lower right", handlelength=3)
 
     def draw(figure: Figure, data: dict[str, Any]) -> str:

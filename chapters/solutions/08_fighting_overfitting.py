@@ -16,11 +16,11 @@ def dropout(x, mask, keep, form, when):
     """Drop units out, in the form of 2012 or inverted.
 
     On average a mask leaves the share keep. The form of 2012 makes up for it at test, by a factor
-    keep; the inverted form in training, by dividing. x * 1.0 is a new tensor with x's values.
+    keep; the inverted form in training, by dividing.
     """
     if when == "training":
         return x * mask / keep if form == "inverted" else x * mask
-    return x * 1.0 if form == "inverted" else x * keep
+    return x if form == "inverted" else x * keep
 
 
 def colour_shifts(pixels, factors):

@@ -106,6 +106,70 @@ def by_covariance_of_torch(pixels, factors):
     return (factors * values.sqrt()) @ vectors.T
 
 
+def components(pixels):
+    away = pixels - pixels.mean(0)
+    values, vectors = torch.linalg.eigh(away.T @ away / len(away))
+    return values.flip(0), vectors.flip(1)
+
+
+def by_sign(pixels, factors):
+    values, vectors = components(pixels)
+    return (factors * values.sqrt()) @ (vectors * torch.sign(vectors[0])).T
+
+
+def by_where(pixels, factors):
+    values, vectors = components(pixels)
+    return (factors * values.sqrt()) @ (vectors * torch.where(vectors[0] > 0, 1, -1)).T
+
+
+def by_singular_values(pixels, factors):
+    _, lengths, rows = torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)
+    return (factors * lengths / len(pixels) ** 0.5) @ (rows * rows[:, :1].sign())
+
+
+def x_itself(x, mask, keep, form, when):
+    if when == "test":
+        return x if form == "inverted" else keep * x
+    return x * mask / keep if form == "inverted" else x * mask
+
+
+@pytest.mark.parametrize(("name", "answer"), [
+    ("colour_shifts", by_sign), ("colour_shifts", by_where), ("colour_shifts", by_singular_values),
+    ("dropout", x_itself),
+])  # fmt: skip
+def test_other_right_ways_pass(name, answer):
+    assert told(name, answer).startswith("passed"), told(name, answer)
+
+
+def test_every_direction_of_colours_has_a_red_part():
+    """A sign that no rule settles would fail right answers."""
+    for pixels, _ in EXERCISES["colour_shifts"].inputs():
+        values, vectors = components(pixels)
+        assert vectors[0].abs().min() > 0.05 and values.min() > 1
+        assert (values[:-1] / values[1:]).min() > 2  # no two directions that could be exchanged
+
+
+def misspelt(x, mask, keep, form, when):
+    if when == "train":
+        return x * mask / keep if form == "inverted" else x * mask
+    return x if form == "inverted" else x * keep
+
+
+def masked_at_test_too(x, mask, keep, form, when):
+    x = x * mask
+    if when == "test":
+        return x if form == "inverted" else x * keep
+    return x / keep if form == "inverted" else x
+
+
+def shifts_changed(pixels, factors):
+    return 0.1 * by_sign(pixels, factors)
+
+
+def shifts_divided(pixels, factors):
+    return by_sign(pixels, factors) / 1.1
+
+
 @pytest.mark.parametrize(("name", "answer", "line"), [
     ("count_views", count_as_printed, "you forgot the last place"),
     ("count_views", count_square, "you took the height for both sides"),
@@ -115,6 +179,10 @@ def by_covariance_of_torch(pixels, factors):
     ("dropout", not_scaled_at_test, "at test the form of 2012 multiplies by keep"),
     ("dropout", lambda x, mask, keep, form, when: torch.nn.functional.dropout(x, 1 - keep),
      "it calls dropout, which does the whole job"),
+    ("dropout", misspelt, "you always took the test's way"),
+    ("dropout", masked_at_test_too, "nothing is dropped at test, in either form"),
+    ("colour_shifts", shifts_changed, "you multiplied by 0.1"),
+    ("colour_shifts", shifts_divided, "you divided the shift by 1.1"),
     ("colour_shifts", by_eigenvalue, "you scaled by the eigenvalues"),
     ("colour_shifts", by_rows, "the eigenvectors are the columns"),
     ("colour_shifts", by_covariance_of_torch, "you divided by M - 1"),

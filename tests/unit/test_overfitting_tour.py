@@ -47,7 +47,7 @@ def test_colours_are_those_of_the_library(divisor, monkeypatch):
     """The demo's shift is `augment.colour_noise`'s, given the same three numbers."""
     photos = overfitting_tour.square_photos()
     values, vectors = augment.colour_components(photos)
-    vectors = vectors * vectors.sum(0).sign()
+    vectors = vectors * vectors[0].sign()
     numbers = torch.tensor([[1.5, -0.5, 2.0]])
     monkeypatch.setattr(torch, "randn", lambda *size, generator=None: numbers)
     mean = torch.tensor(photos.reshape(-1, 3).mean(axis=0), dtype=torch.float32)
