@@ -328,6 +328,7 @@ def chart(record: Mapping[str, Any], who: str, look: int = -1) -> str:
     elif file["test"] is not None:
         lines.append(
             f"test on {file['test']['images']} new photos: {file['test']['top1']:.0%} right, "
-            f"loss {file['test']['loss']:.2f}; asked twice, {file['test']['changed_answers']:.0%} of the answers change"
+            f"loss {file['test']['loss']:.2f}; asked twice, "
+            f"{file['test']['changed_answers']:.0%} of the answers change"
         )
     return "\n".join(lines)

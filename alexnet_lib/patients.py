@@ -93,8 +93,8 @@ PATIENTS: dict[str, Patient] = {
             "silent",
             "all ReLUs of conv4 are dead",
             "All units of conv4 are dead, so above it no layer can tell one picture from another, "
-            "and every weight's gradient is exactly 0. What still moves the weights is the decay alone: "
-            "rate times decay, .0005 times .0005, and ten times that with momentum.",
+            "and every weight's gradient is exactly 0. What still moves the weights is the decay "
+            "alone: rate times decay, .0005 times .0005, and ten times that with momentum.",
             "Draw the layer's weights and biases anew, lower the rate that killed it, or begin "
             "with a small positive bias, which is what the 1s were for.",
             silenced=("conv4",),

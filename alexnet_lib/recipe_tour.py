@@ -38,7 +38,8 @@ def _start_valley(figure: Figure) -> dict[str, Any]:
     style = {"color": COLOURS["ours"], "marker": MARKERS["ours"], "markersize": 3, "lw": 1.2}
     (path,) = left.plot([], [], zorder=3, **style)
     (now,) = left.plot([], [], marker=MARKERS["ours"], color=COLOURS["after"], linestyle="none",
-                       markersize=13, mfc="none", mew=2, label="the ball at the end", zorder=5)  # fmt: skip
+                       markersize=13, mfc="none", mew=2, zorder=5,
+                       label="the ball at the end")  # fmt: skip
     left.set(xlim=(-7, 13), ylim=(-1.5, 3.5), xlabel="weight 1: flat", ylabel="weight 2: steep")
     left.set_title("the ball's way, seen from above")
     left.legend(loc="lower right", ncols=1, handletextpad=0.2, fontsize=FONT_SIZE["note"])
