@@ -302,28 +302,33 @@ def sentence(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def chart(record: Mapping[str, Any], who: str) -> str:
-    """Return a patient's file at its last look as a table: a row a measure, a column a layer.
+def chart(record: Mapping[str, Any], who: str, look: int = -1) -> str:
+    """Return a patient's file at one look as a table: a row a measure, a column a layer.
 
-    record: of `run`. who: a letter, or the name of a fault.
+    record: of `run`. who: a letter, or the name of a fault. look: which of the steps that were
+    looked at; with the last come the losses of the whole run and the test.
     """
     file = record["patients"][find(who).name]
     blocks = [file["loss"][start : start + BLOCK] for start in range(0, len(file["loss"]), BLOCK)]
     losses = [f"{np.mean(block):.3g}" for block in blocks]
+    head = "the healthy network" if who == "healthy" else f"patient {who}"
     lines = [
-        f"patient {who}, step {file['looks'][-1]}",
+        f"{head}, step {file['looks'][look]}",
         f"loss, mean of {BLOCK} steps (chance {math.log(len(record['classes'])):.2f}): "
         + ", ".join(losses)
         + (f"; not finite at step {file['stopped']}" if file["stopped"] else ""),
         " " * 9 + "".join(f"{name:>9}" for name in file["layers"]),
     ]
     for measure in MEASURES:
-        values = [layer[measure][-1] for layer in file["layers"].values()]
+        values = [layer[measure][look] for layer in file["layers"].values()]
         cells = (("not finite" if value is None else f"{value:.2g}") for value in values)
         lines.append(f"{measure:9}" + "".join(f"{cell:>9}" for cell in cells))
-    if file["test"] is not None:
+    if look not in (-1, len(file["looks"]) - 1):
+        del lines[1]  # the losses of the whole run
+    elif file["test"] is not None:
         lines.append(
-            f"test on {file['test']['images']} new photos: {file['test']['top1']:.0%} right; "
-            f"asked twice, {file['test']['changed_answers']:.0%} of the answers change"
+            f"test on {file['test']['images']} new photos: {file['test']['top1']:.0%} right, "
+            f"loss {file['test']['loss']:.2f}; asked twice, "
+            f"{file['test']['changed_answers']:.0%} of the answers change"
         )
     return "\n".join(lines)

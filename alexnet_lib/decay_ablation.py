@@ -14,7 +14,7 @@ __all__ = ["DECAYS", "run", "sentence"]
 DECAYS = {"without decay": 0.0, "decay .0005": 5e-4}  # the second is the paper's [P §5]
 WITHOUT, WITH = DECAYS
 CHANNELS = (16, 16, 32)
-RATES = (0.002, 0.004, 0.008)
+RATES = (0.0005, 0.001, 0.002, 0.004, 0.008)
 SMALL_RATE = 0.004
 
 
@@ -69,13 +69,16 @@ def sentence(record: Mapping[str, Any]) -> str:
     """Say in some lines what a record found: training and test errors, and the differences."""
     count = len(record["seeds"])
     lines = [
-        f"After {record['epochs']} epochs on {record['train_images']:,} images from "
-        f"{record['data_note']}; {count} {'seed' if count == 1 else 'seeds'}; errors in %:"
+        f"After {record['epochs']} epochs on {record['train_images']:,} pictures "
+        f"(of: {record['data_note']}); {count} {'seed' if count == 1 else 'seeds'}; errors in %:"
     ]
     for name, arm in record["arms"].items():
         learned = _percent(arm["train_error_after_mean"], arm["train_error_after_std"])
         tested = _percent(arm["final_test_error_mean"], arm["final_test_error_std"])
         lines.append(f"  {name:14} train {learned}, test {tested}  (rate {arm['rate']:g})")
+    rates = ", ".join(f"{rate:g}" for rate in record["search"].get("rates", ()))
+    if rates:
+        lines.append(f"each with the best of the rates {rates}")
     for what, key in (("training", "training_differences"), ("test", "differences")):
         for name, gap in record[key].items():
             std = gap["difference_std"]

@@ -97,6 +97,9 @@ STEP_2012 = Exercise(
                                                  m * v + rate * (g + d * w))):
             "that's a velocity with the opposite sign, as in PyTorch's buffer. Here v carries the "
             "minus, and the weight moves by + v.",
+        _wrong_step(lambda w, v, g, rate, m, d: (w - (m * v - rate * (g + d * w)),
+                                                 m * v - rate * (g + d * w))):
+            "your velocity is right, but the weight moves by + v: v carries the minus already.",
         _wrong_step(lambda w, v, g, rate, m, d: (w - rate * (m * v + g + d * w),
                                                  m * v + g + d * w)):
             "that's PyTorch's rule: the rate outside of the velocity. In 2012 it is inside.",
@@ -143,11 +146,12 @@ def _moments(rng: np.random.Generator) -> Iterator[tuple[str, float]]:
 
 def _diary(
     entries: tuple = DIARY_2012, stopped: float = STOPPED_2012, late: bool = False,
-    apart: bool = True, frozen: float = 0.0,
+    apart: bool = True, frozen: float = 0.0, whole: bool = False,
 ) -> Callable[[str, float], float]:  # fmt: skip
     """Return a rate by the diary, or with other arguments something like it."""
 
     def rate(layer: str, epoch: float) -> float:
+        epoch = round(epoch) if whole else epoch
         if epoch >= stopped:
             return 0.0
         past = [row for row in entries if row[0] < epoch or (row[0] == epoch and not late)]
@@ -178,6 +182,8 @@ DIARY_RATE = Exercise(
     mistakes={
         _diary(late=True):
             "a rate holds from its epoch on, that epoch included: >=, not >.",
+        _diary(whole=True):
+            "you rounded the epoch: at 22.9 the rate of epoch 23 doesn't hold yet.",
         _diary(apart=False):
             "conv1 has rates of its own from epoch 68 on.",
         _diary(stopped=1e9):
@@ -246,22 +252,28 @@ def _files(rng: np.random.Generator) -> Iterator[tuple]:
     yield [1.1, 0.9, 0.6], 1.0986, fine, moving, wide, 0.0
     yield [1.1, 1.2, 12.0], 1.0986, fine, moving, wide, 0.0
     yield flat, LN10, [0.0, 0.99, 0.3], moving, wide, 0.3
+    yield falling, LN10, fine, moving, [7.0, 0.004, 0.4], 0.0  # faint in the middle only
+    yield [31.0, 9.0, 1.2], LN10, fine, moving, wide, 0.0  # a bad start, and over
+    yield [2.4, 2.3, 2.0], LN10, fine, moving, wide, 0.0  # the mean is above .95 of chance
 
 
 def _doctor(order: str, **limits: Any) -> Callable:
     """Return diagnose with its questions in another order, or with other limits."""
     chosen = {"loud": 10.0, "by_chance": True, "nan": True, "all_dead": 1.0, "near": 0.95,
-              "layer": -1, "moving": min} | limits  # fmt: skip
+              "moving": min, "dying": max, "across": lambda across: across[-1],
+              "loudest": lambda losses: losses[-1], "loss": lambda losses: losses[-1]
+              } | limits  # fmt: skip
 
     def guess(
         losses: list, chance: float, dead: list, update: list, across: list, changed: float
     ) -> str:
-        last, level = losses[-1], chance if chosen["by_chance"] else LN10
+        last, level = chosen["loss"](losses), chance if chosen["by_chance"] else LN10
+        loudest = max(last, chosen["loudest"](losses))
         answers = {
-            "rate": (chosen["nan"] and last != last) or last > chosen["loud"] * level,
-            "dead": max(dead) >= chosen["all_dead"],
+            "rate": (chosen["nan"] and last != last) or loudest > chosen["loud"] * level,
+            "dead": chosen["dying"](dead) >= chosen["all_dead"],
             "frozen": chosen["moving"](update) == 0,
-            "faint": across[chosen["layer"]] < 0.01,
+            "faint": chosen["across"](across) < 0.01,
             "dropout": changed > 0,
             "labels": last > chosen["near"] * level,
         }
@@ -313,8 +325,18 @@ DIAGNOSE = Exercise(
             "chance isn't always ln 10: it is given, and depends on the number of classes.",
         _doctor(ORDER, all_dead=0.5):
             "a layer counts as dead when all of its units are: a share of 1.",
-        _doctor(ORDER, layer=0):
+        _doctor(ORDER, all_dead=1e-9):
+            "some dead units are normal. A layer counts as dead when all of its units are.",
+        _doctor(ORDER, dying=min):
+            "one dead layer is enough: any, not all.",
+        _doctor(ORDER, across=lambda across: across[0]):
             "across of the last layer decides: it is what the answer is made of.",
+        _doctor(ORDER, across=min):
+            "you took the smallest across. That of the last layer decides.",
+        _doctor(ORDER, loudest=max):
+            "a high loss that came down again isn't asked about: it's the last loss.",
+        _doctor(ORDER, loss=lambda losses: sum(losses) / len(losses)):
+            "you took the mean of the losses: it's the last loss.",
         _doctor(ORDER, moving=max):
             "one layer that doesn't move is enough: any, not all.",
         _doctor("rate dead frozen faint dropout"):

@@ -50,18 +50,18 @@ PATIENTS: dict[str, Patient] = {
         Patient(
             "printed",
             "all weights start with std .01, and the biases are 1 as printed",
-            "Outputs stand near 1 from conv4 to fc7, yet from layer to layer they differ less "
-            "from picture to picture: what is seen is the bias, not the photo. (What differs in "
-            "fc7 and fc8 is dropout's own doing.)",
-            "A wider std in conv3 to conv5, as in the code of 2012, and no biases of 1 in fc6 and "
-            "fc7. Or ImageNet, and patience.",
+            "Outputs stand near 1, their bias, from conv4 to fc7. But from layer to layer they "
+            "differ less from picture to picture: weights this small pass little on. (What "
+            "differs in fc7 and fc8 is dropout's own doing.)",
+            "A wider std in conv3 to conv5, as in the code of 2012. Without the biases of 1 even "
+            "less arrives, as patient E shows.",
             start="printed",
         ),
         Patient(
             "fast",
             "the rate is a hundred times too high",
-            "The first step alone moves conv1's weights by a tenth and fc8's by as much as they "
-            "are, and the loss leaps up at once, without end.",
+            "The first step alone moves conv1's weights by a tenth and blows fc8's up to more "
+            "than six times their size, and the loss leaps up at once, without end.",
             "Divide the rate by ten until the loss falls, or warm it up.",
             rate_factor=100.0,
         ),
@@ -85,15 +85,16 @@ PATIENTS: dict[str, Patient] = {
             "coin",
             "dropout is left on when the network is tested",
             "Training goes as the healthy one does, to the last digit. But the same photos, asked "
-            "twice, get other answers, and the test loss is higher.",
+            "twice, get other answers, and the loss of the test is higher.",
             "net.eval() before every test, net.train() after it.",
             dropout_at_test=True,
         ),
         Patient(
             "silent",
             "all ReLUs of conv4 are dead",
-            "All units of conv4 are dead. Below it the gradient is exactly 0, and above it no "
-            "layer can tell one picture from another.",
+            "All units of conv4 are dead, so above it no layer can tell one picture from another, "
+            "and every weight's gradient is exactly 0. What still moves the weights is the decay "
+            "alone: rate times decay, .0005 times .0005, and ten times that with momentum.",
             "Draw the layer's weights and biases anew, lower the rate that killed it, or begin "
             "with a small positive bias, which is what the 1s were for.",
             silenced=("conv4",),

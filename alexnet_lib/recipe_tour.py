@@ -32,12 +32,14 @@ def _start_valley(figure: Figure) -> dict[str, Any]:
     left.contour(x, y, heights, levels=np.geomspace(0.5, 400, 9), colors=COLOURS["grid"],
                  linewidths=1)  # fmt: skip
     look = {"linestyle": "none", "markersize": 9, "zorder": 4}
-    left.plot(*valley.BOTTOM, marker="*", color=COLOURS["highlight"], label="lowest", **look)
+    left.plot(*valley.BOTTOM, marker="*", color=COLOURS["highlight"], label="lowest",
+              **look | {"zorder": 6})  # fmt: skip
     left.plot(0, 0, marker="+", color=COLOURS["muted"], label="all weights 0", mew=2, **look)
     style = {"color": COLOURS["ours"], "marker": MARKERS["ours"], "markersize": 3, "lw": 1.2}
     (path,) = left.plot([], [], zorder=3, **style)
     (now,) = left.plot([], [], marker=MARKERS["ours"], color=COLOURS["after"], linestyle="none",
-                       markersize=8, label="the ball at the end", zorder=5)  # fmt: skip
+                       markersize=13, mfc="none", mew=2, zorder=5,
+                       label="the ball at the end")  # fmt: skip
     left.set(xlim=(-7, 13), ylim=(-1.5, 3.5), xlabel="weight 1: flat", ylabel="weight 2: steep")
     left.set_title("the ball's way, seen from above")
     left.legend(loc="lower right", ncols=1, handletextpad=0.2, fontsize=FONT_SIZE["note"])
@@ -61,7 +63,7 @@ def _told(found: valley.Roll, decay: float) -> str:
         )
     crossings = f"It crossed the valley's floor {found.swings} times"
     if found.arrived is not None:
-        came = f"Below 1% of the first loss after {found.arrived} steps. {crossings}"
+        came = f"Below 1% of the first loss for good after {found.arrived} steps. {crossings}"
     else:
         share = plots.number(float(found.losses[-1] / found.losses[0]))
         came = f"Not there after {STEPS} steps: {share} of the first loss is left. {crossings}"
@@ -136,16 +138,23 @@ def schedule_over_run(run: Mapping[str, Any]) -> Figure:
         style = {"color": COLOURS[meaning], "linestyle": LINE_STYLES[meaning], "lw": 2}
         below.stairs(values, dates, baseline=None, label=name, **style)
     below.stairs(rates, ends, baseline=None, label="ours, at the end of each epoch", **look, lw=2)
+    drops = [ends[i] for i in range(1, len(rates)) if rates[i] < rates[i - 1]]
+    for date in drops:
+        above.axvline(date, color=COLOURS["ours"], linestyle=":", lw=1.2)
+    above.annotate("our rate falls", (drops[0], 1), (-5, -3), ha="right", va="top",
+                   xycoords=("data", "axes fraction"), textcoords="offset points",
+                   fontsize=FONT_SIZE["note"])  # fmt: skip
+    for row, date in list(zip(DIARY_2012, dates, strict=False))[1:]:
+        below.vlines(date, row[1] or 1e-5, 1.5e-2, color=COLOURS["muted"],
+                     linestyle=LINE_STYLES["muted"], lw=1)  # fmt: skip
     for ax in (above, below):
-        for date in dates[1:-1]:
-            ax.axvline(date, color=COLOURS["muted"], linestyle=LINE_STYLES["muted"], lw=1)
         ax.grid(axis="y")
-    for row, date in zip(DIARY_2012, dates, strict=False):
+    for row, date in list(zip(DIARY_2012, dates, strict=False))[1:]:
         below.annotate(str(row[0]), (date, 2e-2), ha="center", fontsize=FONT_SIZE["note"])
     below.annotate(str(STOPPED_2012), (1, 2e-2), ha="center", fontsize=FONT_SIZE["note"])
     below.set_yscale("log")
     below.set(ylim=(4e-6, 5e-2), xlim=(0, 1.01), xlabel="share of the run that is done",
-              ylabel="rate", title="the rates; above, the epochs of 2012")  # fmt: skip
+              ylabel="rate", title="the rates; the numbers are epochs of 2012")  # fmt: skip
     below.legend(loc="lower left", handlelength=3)
     return figure
 
@@ -176,8 +185,6 @@ def _start_board(figure: Figure, record: Mapping[str, Any]) -> dict[str, Any]:
     for name, style in (("loss control", CONTROL), ("loss", SUBJECT | {"marker": ""})):
         (lines[name],) = loss.plot([], [], **style)
     loss.axhline(chance, color=COLOURS["muted"], linestyle=LINE_STYLES["muted"], lw=1)
-    loss.annotate("chance", (record["steps"], chance), ha="right", va="bottom",
-                  color=COLOURS["muted"], fontsize=FONT_SIZE["note"])  # fmt: skip
     loss.set(xlim=(0, record["steps"]), ylim=(0, 3.2), xlabel="step")
     (lines["cursor"],) = loss.plot([], [], color=COLOURS["highlight"], lw=1)
     for ax, (measure, (title, limits, log)) in zip(axes[1:7], PANELS.items(), strict=True):
@@ -185,13 +192,14 @@ def _start_board(figure: Figure, record: Mapping[str, Any]) -> dict[str, Any]:
             (lines[name],) = ax.plot([], [], **style)
         if log:
             ax.set_yscale("log")
-        ax.set(xlim=(0.5, len(layers) + 0.5), ylim=limits, xlabel="layer")
+        ax.set(xlim=(0.5, len(layers) + 0.5), ylim=limits, xlabel="conv 1 to 5, fc 6 to 8")
         ax.set_xticks(range(1, len(layers) + 1))
         _title(ax, title)
     axes[6].set_yticks([1, 2, 4], ["1", "2", "4"])
     axes[6].minorticks_off()
-    loss.annotate("dashed: healthy", (0.03, 0.9), xycoords="axes fraction",
-                  color=COLOURS["muted"], fontsize=7.5)  # fmt: skip
+    note = {"xycoords": "axes fraction", "color": COLOURS["text"], "fontsize": 7.5}
+    loss.annotate("dotted: chance", (0.03, 0.9), **note)
+    lines["note"] = loss.annotate("dashed: healthy", (0.03, 0.79), **note)
     test = axes[7]
     lines["bars"] = test.barh([1, 0], [0, 0], height=0.5, color=COLOURS["after"])
     test.set(xlim=(0, 1.02), ylim=(-0.6, 1.9))
@@ -201,6 +209,8 @@ def _start_board(figure: Figure, record: Mapping[str, Any]) -> dict[str, Any]:
     test.annotate("asked twice: changed", (0.02, 0.3), fontsize=FONT_SIZE["note"])
     test.axvline(1 / len(record["classes"]), 0.5, 0.85, color=COLOURS["muted"],
                  linestyle=LINE_STYLES["muted"], lw=1)  # fmt: skip
+    test.annotate("chance", (1 / len(record["classes"]), 1.65), ha="center",
+                  color=COLOURS["text"], fontsize=FONT_SIZE["note"])  # fmt: skip
     _title(loss, "loss")
     _title(test, "test on new photos")
     for ax in axes:
@@ -238,6 +248,7 @@ def _move_board(lines: Mapping[str, Any], record: Mapping[str, Any], name: str, 
             values = np.clip(_row(one, measure, at), low * 1.3 if log else low,
                              high / 1.3 if log else high)  # fmt: skip
             lines[key].set_data(np.arange(1, len(values) + 1), values)
+    lines["note"].set_visible(name != "healthy")
     test = file["test"] or {"top1": 0.0, "changed_answers": 0.0}
     for bar, key in zip(lines["bars"], ("top1", "changed_answers"), strict=True):
         bar.set_width(test[key])
@@ -286,38 +297,37 @@ def dashboard(record: Mapping[str, Any], who: str = "healthy", look: int = -1) -
 
 
 def ward(record: Mapping[str, Any]) -> Figure:
-    """Return the losses of all patients in one figure, smoothed; the healthy one stands out.
+    """Return a small picture for each patient: its loss, and the healthy one's dashed.
 
-    record: of the experiment "clinic". A loss that leaves the picture ends there.
+    record: of the experiment "clinic". Each point is the mean of the last eight steps, or of as
+    many as there are. A loss that leaves the picture ends there.
     """
-    figure, ax = plots.figure(height=3.0)
-    window, top, ends = 8, 2.2, []
-    for letter, name in {**patients.WARD, "healthy": "healthy"}.items():
-        losses = np.array(record["patients"][name]["loss"], dtype=np.float64)
-        smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
-        gone = np.flatnonzero(smooth > top)
-        smooth = smooth[: gone[0] + 1 if len(gone) else None]
-        if not len(smooth):
-            continue
-        meaning = "ours" if letter == "healthy" else "muted"
-        style = {"color": COLOURS[meaning], "linestyle": LINE_STYLES[meaning], "zorder": 3}
-        width = 2.2 if meaning == "ours" else 1.5
-        ax.plot(np.arange(len(smooth)) + window, smooth, lw=width, **style)
-        ends.append((smooth[-1], letter, meaning))
-    place = -math.inf
-    for height, letter, meaning in sorted(ends):
-        place = max(height, place + 0.07) if height <= top else top
-        bold = "bold" if meaning == "ours" else "normal"
-        ax.annotate(letter, (record["steps"] + 0.5, place), va="center", color=COLOURS["text"],
-                    fontsize=FONT_SIZE["note"], weight=bold, annotation_clip=False)  # fmt: skip
-    chance = math.log(len(record["classes"]))
-    ax.axhline(chance, color=COLOURS["grid"], lw=2, zorder=0)
-    ax.annotate("chance", (window + 0.3, chance), va="bottom", color=COLOURS["muted"],
-                fontsize=FONT_SIZE["note"])  # fmt: skip
-    ax.set(xlim=(window, record["steps"]), ylim=(0.7, top), xlabel="step",
-           ylabel="training loss")  # fmt: skip
-    ax.grid(axis="y")
+    figure, axes = plots.figure(height=4.6, rows=3, columns=3, sharex=True, sharey=True)
+    top, chance = 2.2, math.log(len(record["classes"]))
+    healthy = _lately(record["patients"]["healthy"]["loss"])
+    for ax, (letter, name) in zip(axes.flat, patients.WARD.items(), strict=True):
+        ax.axhline(chance, color=COLOURS["grid"], lw=2, zorder=0)
+        for losses, style in (
+            (_lately(record["patients"][name]["loss"]), SUBJECT | {"marker": "", "lw": 2.4}),
+            (healthy, CONTROL),
+        ):
+            gone = np.flatnonzero(losses > top)
+            losses = np.minimum(losses[: gone[0] + 1 if len(gone) else None], 2 * top)
+            ax.plot(np.arange(len(losses)) + 1, losses, **style)
+        ax.set(xlim=(0, record["steps"]), ylim=(0.7, top))
+        _title(ax, letter)
+    first = axes.flat[0]
+    first.annotate("dashed: healthy, grey: chance", (0.02, 0.98), va="top",
+                   xycoords="axes fraction", fontsize=FONT_SIZE["note"])  # fmt: skip
+    for ax in axes[-1]:
+        ax.set_xlabel("step", fontsize=FONT_SIZE["note"])
+    axes[1, 0].set_ylabel("training loss")
     return figure
+
+
+def _lately(losses: list[float], window: int = 8) -> np.ndarray:
+    """Return at each step the mean of the last losses, up to a window of them."""
+    return np.array([np.mean(losses[max(0, i - window) : i]) for i in range(1, len(losses) + 1)])
 
 
 def clinic_files(record: Mapping[str, Any] | None = None) -> Demo:

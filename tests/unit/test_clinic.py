@@ -159,4 +159,28 @@ def test_sentence_chart_and_pictures_cover_every_patient(record):
         assert chart.startswith(f"patient {letter}, step") and "fc8" in chart
         assert recipe_tour.spoken(record, letter).endswith(".")
         assert len(recipe_tour.dashboard(record, letter).axes) == 8
-    assert recipe_tour.ward(record).axes[0].lines
+    panels = dict(zip(WARD, recipe_tour.ward(record).axes, strict=True))
+    for letter, panel in panels.items():
+        _, patient, healthy = (line.get_ydata() for line in panel.lines)
+        assert letter in (panel.get_title("left"), panel.get_title())
+        assert healthy[0] == record["patients"]["healthy"]["loss"][0]
+        if letter != "C":
+            mean = np.mean(record["patients"][WARD[letter]]["loss"][-8:])
+            assert patient[-1] == pytest.approx(mean) or patient[-1] > 2.2
+    assert panels["C"].lines[1].get_ydata()[-1] > 2.2  # gone
+
+
+def test_chart_at_an_earlier_look_has_that_looks_numbers_and_no_result(record):
+    first, whole = (clinic.chart(record, "H", look).splitlines() for look in (0, -1))
+    assert first[0] == "patient H, step 1" and len(first) == len(whole) - 2
+    mean = record["patients"][WARD["H"]]["layers"]["conv1"]["mean"][0]
+    assert first[2].split()[:2] == ["mean", f"{mean:.2g}"]
+    assert f"loss {record['patients'][WARD['H']]['test']['loss']:.2f};" in whole[-1]
+    assert clinic.chart(record, "healthy").startswith("the healthy network, step 40")
+
+
+def test_files_say_dashed_only_where_a_patient_is_compared(record):
+    for who, shown in (("healthy", False), ("A", True)):
+        loss = recipe_tour.dashboard(record, who).axes[0]
+        (note,) = [text for text in loss.texts if text.get_text() == "dashed: healthy"]
+        assert note.get_visible() is shown

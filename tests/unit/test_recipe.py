@@ -68,7 +68,7 @@ def test_ball_refuses_what_the_rule_does_not_know(wrong):
 def test_ball_demo_says_what_happens():
     demo = widgets.rolling_ball()
     steps = valley.roll(0.01, 0.9, 5e-4).arrived
-    assert f"Below 1% of the first loss after {steps} steps" in demo.summary
+    assert f"Below 1% of the first loss for good after {steps} steps" in demo.summary
     demo.apply("too high")
     assert demo.summary.startswith("Flown away after") and "too high" in demo.summary
     demo.apply("no momentum")
@@ -97,6 +97,8 @@ def test_schedule_is_drawn_with_dates_as_shares_of_the_run():
     edges = stairs["2012, all but conv1"].edges
     np.testing.assert_allclose(np.array(edges) * 93, [0, 23, 51, 68, 72, 78, 93])
     assert math.isnan(stairs["2012, conv1"].values[-1])  # frozen
+    ours = [line.get_xdata()[0] for line in figure.axes[0].lines[1:]]
+    assert ours == pytest.approx([0.75, 0.875])  # only our own drops over our loss
 
 
 # Exercises
