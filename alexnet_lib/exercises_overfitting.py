@@ -72,7 +72,7 @@ COUNT = Exercise(
 )  # fmt: skip
 
 
-def dropout(
+def masked(
     x: torch.Tensor, mask: torch.Tensor, keep: float, form: str, when: str
 ) -> torch.Tensor:
     if when == "training":
@@ -130,7 +130,7 @@ DROPOUT = Exercise(
         "At test nobody looks at the mask: the form of 2012 multiplies by keep, the inverted one "
         "returns x as it is.",
     ),
-    oracle=dropout,
+    oracle=masked,
     cases=_masked,
     mistakes={
         _wrong_dropout(test_2012=lambda x, m, p: x.clone()):
@@ -176,19 +176,17 @@ DROPOUT = Exercise(
             "you dropped the units that the mask keeps: 1 means kept.",
         _wrong_dropout(training_inverted=lambda x, m, p: x * m / (1 - p)):
             "1 - keep is the share that is dropped. Divide by keep.",
-        (lambda x, mask, keep, form, when: dropout(x, mask, keep, form, "training")):
-            "nothing is dropped at test: look at when.",
-        (lambda x, mask, keep, form, when: dropout(x, mask, keep, form, "test")):
+        (lambda x, mask, keep, form, when: masked(x, mask, keep, form, "test")):
             "you always took the test's way. when is \"training\" or \"test\", in full.",
-        (lambda x, mask, keep, form, when: dropout(
+        (lambda x, mask, keep, form, when: masked(
             x, mask, keep, form, {"training": "test", "test": "training"}[when])):
             "training and test are exchanged.",
-        (lambda x, mask, keep, form, when: dropout(
+        (lambda x, mask, keep, form, when: masked(
             x, mask, keep, {"2012": "inverted", "inverted": "2012"}[form], when)):
             "the two forms are exchanged.",
-        (lambda x, mask, keep, form, when: dropout(x, mask, keep, "2012", when)):
+        (lambda x, mask, keep, form, when: masked(x, mask, keep, "2012", when)):
             "that's the form of 2012, whatever form says.",
-        (lambda x, mask, keep, form, when: dropout(x, mask, keep, "inverted", when)):
+        (lambda x, mask, keep, form, when: masked(x, mask, keep, "inverted", when)):
             "that's the inverted form, whatever form says.",
     },
     lesson=(
