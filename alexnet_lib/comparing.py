@@ -121,12 +121,19 @@ def _compare_lists(expected: list, got: Any) -> Mismatch | None:
         line = f"the list should hold {len(expected)} numbers, and holds {len(got)}."
         return Mismatch("shape", (line,))
     wrong = []
+    whole = all(isinstance(a, Integral) for a in expected)
     for i, (a, b) in enumerate(zip(expected, got, strict=True)):
         if isinstance(a, complex) and isinstance(b, complex):
             wrong += [i] * (not cmath.isclose(a, b, rel_tol=RELATIVE))  # of a typical mistake
             continue
         if isinstance(b, bool) or not isinstance(b, Real):
             line = f"the list should hold plain numbers; at index {i} is {kind_of(b)}."
+            return Mismatch("type", (line,))
+        if whole and not isinstance(b, Integral):
+            line = (
+                f"the list should hold whole numbers; at index {i} is {kind_of(b)}. The operator "
+                "// divides and rounds down to an int."
+            )
             return Mismatch("type", (line,))
         if not _close(float(a), float(b)):
             wrong.append(i)

@@ -142,6 +142,8 @@ class Painter:
         for artist in self.front:
             artist.set_animated(True)
         self.canvas.draw()
+        for artist in artists:  # an empty text stays stale, and isn't one that moved
+            artist.stale = False
         self.figure.set_layout_engine("none")
         self.background = self.canvas.copy_from_bbox(self.figure.bbox) if self.front else None
         self.known = artists

@@ -65,7 +65,7 @@ ERROR_REMOVED = Exercise(
             "you divided by the mean of both. What is gone is a part of what was there before.",
     },
     lesson=(
-        "from 26.2% to 15.3% two errors in five were gone; in points it's 10.9, and near 3% no "
+        "From 26.2% to 15.3% two errors in five were gone; in points it's 10.9, and near 3% no "
         "such fall in points is possible any more."
     ),
     errors={"ZeroDivisionError": "Divide by the error before; it's never 0 here."},
@@ -95,15 +95,19 @@ def _scores(rng: np.random.Generator) -> Iterator[tuple]:
     yield torch.from_numpy(rng.normal(size=(20, 30))), torch.from_numpy(rng.integers(0, 30, 20)), 5
 
 
-def _counted(right: Callable, finish: Callable = lambda share: share) -> Callable:
+def _counted(right: Callable, finish: Callable = lambda right: right.double().mean()) -> Callable:
     """Return an answer that asks right(others above, others level, k) of each picture."""
 
     def wrong(scores, labels, k):
         own = scores.gather(1, labels[:, None])
         above, level = (scores > own).sum(dim=1), (scores == own).sum(dim=1) - 1
-        return finish(right(above, level, k).double().mean().item())
+        return finish(right(above, level, k)).item()
 
     return wrong
+
+
+def _strictly(above: torch.Tensor, level: torch.Tensor, k: int) -> torch.Tensor:
+    return above + level < k
 
 
 def _library_order(scores: torch.Tensor, labels: torch.Tensor, k: int) -> float:
@@ -150,19 +154,24 @@ STRICT_TOP_K = Exercise(
             "you count the label among those ahead of it: take 1 off, or allow k.",
         _counted(lambda above, level, k: above + level <= k):
             "you allow one too many: k others ahead leave place k + 1 for the label.",
-        _counted(lambda above, level, k: above + level < k, lambda share: 1 - share):
+        _counted(_strictly, lambda right: right.double().sum()):
+            "that's a count of pictures. Asked is their share: divide by N.",
+        _counted(lambda above, level, k: above < k, lambda right: right.double().sum()):
+            "that's a count of pictures, where the share is asked; and your label gets the best "
+            "place among equals.",
+        _counted(_strictly, lambda right: 1 - right.double().mean()):
             "that's the error. Asked is the share that is right.",
         _counted(lambda above, level, k: above + level < 1):
             "you look at the first place only. k is left out.",
         _counted(lambda above, level, k: above + level < 5):
             "you wrote 5 where k belongs.",
-        _counted(lambda above, level, k: above + level < k, lambda share: 100 * share):
+        _counted(_strictly, lambda right: 100 * right.double().mean()):
             "those are percent. Asked is a share of 1.",
         _lowest:
             "you took the lowest scores. A high score means that the network believes in a class.",
     },
     lesson=(
-        "with ties settled in its favour, a dead network that gives all classes the same score "
+        "With ties settled in its favour, a dead network that gives all classes the same score "
         "looks perfect: settle them against it."
     ),
     errors={
@@ -218,13 +227,16 @@ def _differences(patch: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _wrong_vote(
-    strength: Callable = np.hypot, angle: Callable = lambda gx, gy: np.arctan2(gy, gx),
-    whole: float = 180, finish: Callable = lambda votes, patch: votes,
+    strength: Callable = np.hypot,
+    angle: Callable = lambda gx, gy: np.arctan2(gy, gx),
+    whole: float = 180,
+    finish: Callable = lambda votes, patch: votes,
+    differences: Callable = _differences,
 ) -> Callable:
     """Return orientation_histogram with something changed."""
 
     def wrong(patch, bins):
-        gx, gy = _differences(patch)
+        gx, gy = differences(patch)
         place = np.degrees(angle(gx, gy)) % whole
         return finish(_vote(strength(gx, gy), place, bins, whole), patch)
 
@@ -235,10 +247,42 @@ def _with_border(patch: torch.Tensor, bins: int) -> torch.Tensor:
     return _vote(*orientations.gradients(patch.numpy()), bins)
 
 
-def _to_the_next(patch: torch.Tensor, bins: int) -> torch.Tensor:
+def _to_the_next(patch: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     x = patch.numpy()
-    gx, gy = x[1:-1, 2:] - x[1:-1, 1:-1], x[2:, 1:-1] - x[1:-1, 1:-1]
-    return _vote(np.hypot(gx, gy), np.degrees(np.arctan2(gy, gx)) % 180, bins)
+    return x[1:-1, 2:] - x[1:-1, 1:-1], x[2:, 1:-1] - x[1:-1, 1:-1]
+
+
+def _from_the_last(patch: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    x = patch.numpy()
+    return x[1:-1, 1:-1] - x[1:-1, :-2], x[1:-1, 1:-1] - x[:-2, 1:-1]
+
+
+def _neighbours(patch: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return the differences of neighbours at every pixel that has one on the right and below."""
+    x = patch.numpy()
+    return x[:-1, 1:] - x[:-1, :-1], x[1:, :-1] - x[:-1, :-1]
+
+
+def _divided(by: Callable[[np.ndarray], float], empty: float = 1e-12) -> Callable:
+    """Return a `finish` that divides a histogram by something; empty: what 0 counts as there."""
+
+    def finish(votes: torch.Tensor, patch: torch.Tensor) -> torch.Tensor:
+        return votes / torch.tensor(max(float(by(votes.numpy())), empty), dtype=votes.dtype)
+
+    return finish
+
+
+def _always_twenty(beyond: str) -> Callable:
+    """Return orientation_histogram with bins of 20 degrees; beyond: what becomes of the rest."""
+
+    def wrong(patch, bins):
+        gx, gy = _differences(patch)
+        place = np.degrees(np.arctan2(gy, gx)) % 180
+        if beyond == "dropped":
+            return _vote(np.hypot(gx, gy), place, max(bins, 9), 20 * max(bins, 9))[:bins]
+        return _vote(np.hypot(gx, gy), place, bins, 20 * bins)
+
+    return wrong
 
 
 def _nearest_bin(patch: torch.Tensor, bins: int) -> torch.Tensor:
@@ -257,7 +301,8 @@ ORIENTATION_HISTOGRAM = Exercise(
         "patch is a float64 tensor (H, W) of brightness. At every inner pixel take right minus "
         "left (gx) and below minus above (gy). Its strength is the length of (gx, gy), its "
         "direction the angle of (gx, gy) in degrees, modulo 180. Each pixel adds its strength to "
-        "one of the equal bins from 0 to 180. Returns a float64 tensor of shape (bins,)."
+        "one of the equal bins from 0 to 180. patch.new_zeros(bins) makes empty bins of the "
+        "patch's own type. Returns a float64 tensor of shape (bins,)."
     ),
     hints=(
         "Inner pixels, all at once: gx = patch[1:-1, 2:] - patch[1:-1, :-2], and gy likewise with "
@@ -270,6 +315,18 @@ ORIENTATION_HISTOGRAM = Exercise(
     oracle=orientation_histogram,
     cases=_patches,
     mistakes={
+        **{
+            _wrong_vote(finish=_divided(by, empty)):
+                f"you divided by {what}. Here the histogram stays as it is."
+            for by, what in ((np.sum, "the sum"), (np.linalg.norm, "the histogram's length"),
+                             (np.max, "the largest bin"))
+            for empty in (1e-12, 0.0)
+        },
+        **{
+            _always_twenty(beyond):
+                "your bins stay 20 degrees wide. That fits 9 bins only: a bin is 180 / bins wide."
+            for beyond in ("dropped", "in the last bin")
+        },
         _wrong_vote(strength=lambda gx, gy: (np.hypot(gx, gy) > 0).astype(float)):
             "every pixel votes with 1 in yours. It votes with its strength, so that noise counts "
             "for little.",
@@ -286,25 +343,27 @@ ORIENTATION_HISTOGRAM = Exercise(
             "your gy is above minus below. Rows are counted downwards: below minus above.",
         _wrong_vote(angle=lambda gx, gy: np.arctan2(np.abs(gy), np.abs(gx))):
             "you took the differences without their signs, so that / and \\ fall together.",
-        _wrong_vote(finish=lambda votes, patch: votes / max(float(votes.sum()), 1e-12)):
-            "you divided by the sum. Here the histogram stays as it is.",
         _wrong_vote(finish=lambda votes, patch: votes / max((patch.shape[0] - 2), 1)
                     / max((patch.shape[1] - 2), 1)):
             "you took the mean over the pixels. Asked is the sum.",
         _with_border:
             "pixels at the border vote in yours. They lack a neighbour: only inner pixels count.",
-        _to_the_next:
-            "your differences are to the pixel itself. Take right minus left, two pixels apart.",
+        **{
+            _wrong_vote(differences=differences):
+                "your differences are between direct neighbours. Take right minus left, two "
+                "pixels apart, at inner pixels only."
+            for differences in (_to_the_next, _from_the_last, _neighbours)
+        },
         _nearest_bin:
             "you rounded to the nearest bin. Bin 0 goes from 0 to 180 / bins: round down.",
     },
     lesson=(
-        "that's one cell of SIFT and HOG. Every choice in it, from the half turn to the number of "
+        "That's one cell of SIFT and HOG. Every choice in it, from the half turn to the number of "
         "bins, was made by a person; a network's first layer makes such choices by itself."
     ),
     errors={
         "TypeError": "patch is a tensor: torch.atan2, torch.hypot, not math's.",
-        "IndexError": "A direction of just below 180 belongs to the last bin, bins - 1.",
+        "IndexError": "Bins are numbered 0 to bins - 1, and each is 180 / bins degrees wide.",
     },
     where={
         lambda patch, bins: patch.shape[0] != patch.shape[1]:

@@ -24,6 +24,7 @@ from . import (
     decay_ablation,
     feature_ablation,
     heads,
+    layer_costs,
     miniatures,
     models,
     networks,
@@ -267,6 +268,10 @@ def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu"), say)
 
 
+def _layer_costs(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return layer_costs.run(small, say)
+
+
 def _shipped_network(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return heads.ship(small, say)
 
@@ -282,7 +287,6 @@ def _shipped_sentence(record: Mapping[str, Any]) -> str:
 
 def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return races.relu_race(small, seeds, _unfinished("relu_wide"), say, races.WIDE)
-# With and without what the paper does against overfitting, in a module of its own
 
 
 def _overfitting(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
@@ -316,6 +320,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
             35, (0, 1, 2), _relu, races.relu_sentence,
+        ),
+        Experiment(
+            "layer_costs",
+            "How does each layer's time compare with its arithmetic?",
+            1, (0,), _layer_costs, layer_costs.sentence,
         ),
         Experiment(
             "lrn_cifar10",

@@ -25,6 +25,7 @@ __all__ = ["Numeral", "number"]
 
 UNIT = 100.0  # points: outlines are kept at this size
 BELOW = 0.22  # of the font's size: from the bottom of a line to where its letters stand
+BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}  # of a line's width, left of its position
 _rounding = Context(prec=3, rounding=ROUND_HALF_UP)
 
 
@@ -50,6 +51,8 @@ def _letter(letter: str, weight: str) -> tuple[Path, float]:
     """Return a letter's outline and how far the next one stands from it, in units."""
     properties = FontProperties(family=FONT_FAMILY[0], weight=weight, size=UNIT)
     advance = _width(f"0{letter}0", properties) - _width("00", properties)
+    if letter.isspace():  # which TextPath can't be made of
+        return Path(np.empty((0, 2)), np.empty(0, dtype=Path.code_type)), advance
     return TextPath((0, 0), letter, prop=properties), advance
 
 
@@ -66,7 +69,7 @@ def _outline(text: str, weight: str) -> tuple[Path, float]:
 
 
 class Numeral(Text):
-    """One short line, centred and upright, standing on its position; else like any Text."""
+    """One short upright line that stands on its position, aligned as `ha` says; else a Text."""
 
     def draw(self, renderer: RendererBase) -> None:
         """Fill the line's outline, which is laid out once."""
@@ -76,7 +79,8 @@ class Numeral(Text):
         x, y = self.get_transform().transform(self.get_position())
         size = renderer.points_to_pixels(self.get_size())
         scale = size / UNIT
-        place = Affine2D().scale(scale).translate(x - scale * width / 2, y + BELOW * size)
+        left = x - scale * width * BEFORE[self.get_ha()]
+        place = Affine2D().scale(scale).translate(left, y + BELOW * size)
         context = renderer.new_gc()
         context.set_linewidth(0)
         self._set_gc_clip(context)

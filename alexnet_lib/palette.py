@@ -44,6 +44,10 @@ MEANINGS: dict[str, str] = {
     "background": "the paper behind it all",
     "soft_highlight": "a window's area, behind the bars",
     "soft_muted": "an area that takes no part",
+    "soft_convolution": "a convolution's part of a cost",
+    "soft_connected": "a fully connected layer's part of a cost",
+    "soft_lrn": "local response normalization's part of a cost",
+    "soft_pooling": "pooling's part of a cost",
 }
 
 COLOURS: dict[str, str] = {  # on white
@@ -68,6 +72,10 @@ COLOURS: dict[str, str] = {  # on white
     "background": "#FFFFFF",
     "soft_highlight": "#FCEFD2",
     "soft_muted": "#EEF1F4",
+    "soft_convolution": "#9CC7E8",
+    "soft_connected": "#F0A878",
+    "soft_lrn": "#8AD9B0",
+    "soft_pooling": "#F7E27A",
 }
 
 DARK_COLOURS: dict[str, str] = {  # on JupyterLab's dark background
@@ -92,6 +100,10 @@ DARK_COLOURS: dict[str, str] = {  # on JupyterLab's dark background
     "background": "#111111",
     "soft_highlight": "#463710",
     "soft_muted": "#23282E",
+    "soft_convolution": "#144871",
+    "soft_connected": "#791E28",
+    "soft_lrn": "#04583E",
+    "soft_pooling": "#5B3D01",
 }
 
 GROUPS: tuple[tuple[str, ...], ...] = (  # colours that meet in one picture

@@ -120,6 +120,7 @@ ABLATIONS = {
     "lrn_ablation": "With and without LRN",
     "pooling": "Pooling windows apart and overlapping",
     "relu": "ReLU against tanh",
+    "relu_wide": "ReLU against tanh, on a wider track",
     "overfitting": "Remedies against overfitting",
     "weight_decay": "With and without weight decay",
 }

@@ -67,6 +67,7 @@ def test_every_exercise_is_complete(name):
     assert 1 <= exercise.difficulty <= 3 and exercise.minutes > 0
     assert len(exercise.hints) >= 2 and len(exercise.mistakes) >= 4
     assert "Returns " in exercise.question and exercise.lesson.endswith(".")
+    assert not exercise.lesson[0].islower(), "it stands after a full stop"
     assert checks.solution_function(name).__doc__
     assert len(exercise.inputs()) >= 8
 

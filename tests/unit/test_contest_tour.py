@@ -34,7 +34,7 @@ def test_years_are_revealed_one_by_one():
     points = drawn(demo._figure)
     assert points[key("learned", True)] == [(2012, 15.315)]
     assert (2012, 26.172) in points[key("designed", False)]
-    assert "AlexNet 15.3% (convolutional network); second ISI 26.2%" in demo.summary
+    assert "AlexNet, has 15.3% (convolutional network); the second, ISI, has 26.2%" in demo.summary
     assert "Of the winning error of 2011, 41% is gone." in demo.summary
 
 
@@ -49,10 +49,66 @@ def test_all_that_is_known_is_drawn_and_what_is_not_is_said(quantity):
         if contest.value(entry, quantity) is not None
     ]  # fmt: skip
     assert points == sorted(known)
-    low, high = demo._figure.axes[0].get_ylim()
-    assert low < 0 and max(value for _, value in known) < 0.97 * high
     if quantity == "parameters":
-        assert "of which our table holds no such number" in demo.summary
+        assert "and our table no such number of it" in demo.summary
+
+
+@pytest.mark.parametrize("quantity", contest.QUANTITIES)
+def test_markers_stand_where_the_labelled_scale_says(quantity):
+    demo = contest_tour.winners_by_year()
+    demo.controls["axis"].value = quantity
+    demo.controls["year"].value = 2017
+    (ax,) = demo._figure.axes
+    ticks = [text for text in ax.texts if text.get_text().isdigit() and text.get_ha() == "right"]
+    heights = [ax.transData.transform((2012, text.get_position()[1]))[1] for text in ticks]
+    labels = [float(text.get_text()) for text in ticks]
+    bottom, top = ax.get_window_extent().intervaly
+    assert labels == sorted(labels) and len(labels) == 5 and labels[0] == 0
+    for line in (line for line in ax.lines if line.get_marker() not in ("None", "")):
+        for x, y in zip(*line.get_data(), strict=True):
+            height = line.get_transform().transform((x, y))[1]
+            assert height == pytest.approx(np.interp(y, labels, heights), abs=0.01)
+            assert bottom < height < top - 5
+
+
+def test_a_year_without_a_value_breaks_the_line():
+    demo = contest_tour.winners_by_year()
+    demo.apply("deeper")
+    (line,) = [ln for ln in demo._figure.axes[0].lines if ln.get_marker() in ("None", "")]
+    values = dict(zip(*line.get_data(), strict=True))
+    assert np.isnan(values[2013]) and np.isnan(values[2016]) and values[2015] == 152
+
+
+def test_the_legend_names_seconds_only_where_they_are_drawn():
+    def legend(demo) -> list[str]:
+        texts = [text for text in demo._figure.axes[0].texts if text.get_visible()]
+        return [text.get_text() for text in texts if text.get_text().endswith(("er", "second"))]
+
+    demo = contest_tour.winners_by_year()
+    assert sum("second" in text for text in legend(demo)) == 2
+    demo.apply("deeper")
+    assert legend(demo) == [f"{method}, winner" for method in contest.METHODS]
+
+
+def test_the_last_mixture_is_told_from_a_pure_network():
+    demo = contest_tour.winners_by_year()
+    demo.controls["year"].value = 2013
+    assert "NUS, has 13.0% (convolutional network, hand-made features mixed in)" in demo.summary
+    demo.controls["year"].value = 2014
+    assert "mixed in" not in demo.summary
+
+
+def test_steps_redraw_only_what_moves_and_give_the_same_picture():
+    demo = contest_tour.winners_by_year()
+    whole, drawn_anew = demo._painter._draw_all, []
+    demo._painter._draw_all = lambda *a, **k: (drawn_anew.append(1), whole(*a, **k))
+    for preset in demo.presets:
+        demo.apply(preset)
+    demo.controls["year"].value = 2014
+    assert not drawn_anew
+    stepped = demo.picture
+    demo._painter.known = []  # so that the next picture is drawn from nothing
+    assert demo._painter.png() == stepped and drawn_anew
 
 
 def test_winners_alone_and_years_before_networks():
@@ -60,7 +116,7 @@ def test_winners_alone_and_years_before_networks():
     demo.apply("deeper")
     assert all(winner for *_, winner in drawn(demo._figure))
     demo.controls["year"].value = 2011
-    assert "XRCE hand-made features, so no network" in demo.summary
+    assert "XRCE, has hand-made features, so no network" in demo.summary
     assert "second" not in demo.summary
 
 

@@ -54,7 +54,55 @@ def unsigned_lost(patch, bins):
     return torch.stack([strength[number == b].sum() for b in range(bins)])
 
 
+def histogram(patch, bins, width=None, start=1, finish=lambda votes: votes):
+    """A learner's loop over pixels. width: of a bin; start: 0 for differences to the pixel."""
+    votes = patch.new_zeros(bins)
+    for row in range(1, patch.shape[0] - 1):
+        for column in range(1, patch.shape[1] - 1):
+            gx = patch[row, column + 1] - patch[row, column - start]
+            gy = patch[row + 1, column] - patch[row - start, column]
+            number = int(torch.rad2deg(torch.atan2(gy, gx)) % 180 / (width or 180 / bins))
+            if number < bins:
+                votes[number] += torch.hypot(gx, gy)
+    return finish(votes)
+
+
+def neighbours(patch, bins):
+    gx, gy = patch.diff(dim=1)[:-1], patch.diff(dim=0)[:, :-1]
+    number = (torch.rad2deg(torch.atan2(gy, gx)) % 180 * bins / 180).long()
+    return torch.stack([torch.hypot(gx, gy)[number == b].sum() for b in range(bins)])
+
+
+def counted(scores, labels, k):
+    own = scores.gather(1, labels[:, None])
+    return float((((scores >= own).sum(dim=1) - 1) < k).sum())
+
+
+def counted_whole(scores, labels, k):
+    return int(counted(scores, labels, k))
+
+
+def test_the_loop_that_the_bad_answers_vary_is_right():
+    assert verdict("orientation_histogram", histogram).startswith("passed")
+
+
 @pytest.mark.parametrize("name, answer, line", [
+    ("strict_top_k", counted, "that's a count of pictures"),
+    ("strict_top_k", counted_whole, "that's a count of pictures"),
+    ("orientation_histogram", lambda patch, bins: histogram(patch, bins, width=20),
+     "Probably: your bins stay 20 degrees wide"),
+    ("orientation_histogram", lambda patch, bins: histogram(patch, bins, start=0),
+     "Probably: your differences are between direct neighbours"),
+    ("orientation_histogram", neighbours,
+     "Probably: your differences are between direct neighbours"),
+    *(("orientation_histogram", lambda patch, bins, f=f: histogram(patch, bins, finish=f),
+       f"Probably: you divided by {what}") for f, what in (
+        (lambda votes: votes / votes.sum(), "the sum"),
+        (lambda votes: votes / (votes.sum() + 1e-8), "the sum"),
+        (lambda votes: votes / votes.norm(), "the histogram's length"),
+        (lambda votes: votes / (votes.norm() + 1e-12), "the histogram's length"),
+        (lambda votes: votes / votes.max(), "the largest bin"),
+     )),
     ("error_removed", points, "those are points, the plain difference"),
     ("error_removed", lambda before, after: f"{before - after}%", "the result should be"),
     ("strict_top_k", generous, "your label gets the best place among equals"),

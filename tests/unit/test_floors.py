@@ -17,7 +17,7 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 FLOORS = [
     {
         "contest", "environment", "ledger", "native", "orphans", "palette", "paper", "records",
-        "shapes", "storage", "verdicts",
+        "shapes", "stage_notes", "storage", "verdicts",
     },  # standard library only
     {
         "activations", "augment", "cifar", "comparing", "downloads", "exchange", "image_folders",
@@ -27,13 +27,13 @@ FLOORS = [
     },
     {
         "batches", "datasets", "desk_words", "estimates", "facts", "grids", "judging", "kernels",
-        "launching", "mistake_pictures", "optim", "planning", "plots", "shard_writers",
-        "window_pictures",
+        "launching", "mistake_pictures", "network_pictures", "optim", "planning", "plots",
+        "shard_writers", "window_pictures",
     },
     {
         "assignments", "demos", "doctor", "exercises_contest", "exercises_inside",
-        "exercises_overfitting", "exercises_recipe", "exercises_relu", "exercises_sizes",
-        "exercises_towers", "exercises_training", "ops", "sharding",
+        "exercises_network", "exercises_overfitting", "exercises_recipe", "exercises_relu",
+        "exercises_sizes", "exercises_towers", "exercises_training", "ops", "sharding",
     },
     {
         "contest_tour", "depth_tour", "exercises_conventions", "exercises_lrn", "exercises_pooling",
@@ -41,12 +41,12 @@ FLOORS = [
         "pooling", "predictions", "recipe_tour",
     },
     {
-        "checkpoints", "clinic", "exercises", "pooling_lab", "signals", "size_lab", "tower_lab",
-        "towers",
+        "checkpoints", "clinic", "exercises", "layer_costs", "pooling_lab", "signals", "size_lab",
+        "tower_lab", "towers",
     },
     {"probes", "progress", "teams"},
-    {"checks", "evaluation", "inspection", "tours", "tower_runs"},
-    {"claims", "deconvolution", "heads", "sessions"},
+    {"checks", "evaluation", "inspection", "journeys", "tours", "tower_runs"},
+    {"claims", "deconvolution", "heads", "network_map", "sessions"},
     {"inside_tours", "training"},
     {"ablations", "paces", "step_benchmarks", "verification"},
     {
@@ -61,13 +61,13 @@ FLOORS = [
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
 DRAWING = {
     "contest_tour", "demos", "depth_tour", "grids", "inside_tours", "labs", "mistake_pictures",
-    "monitor", "numerals", "overfitting_tour", "pictures", "plots", "pooling_lab", "predictions",
-    "recipe_tour", "size_lab", "tours", "tower_lab", "training_desk", "widgets", "window_pictures",
+    "monitor", "network_map", "network_pictures", "numerals", "overfitting_tour", "pictures",
+    "plots", "pooling_lab", "predictions", "recipe_tour", "size_lab", "tours", "tower_lab",
+    "training_desk", "widgets", "window_pictures",
 }  # may load matplotlib
 WITHOUT_TORCH = {
-    "grids", "numerals", "pictures", "plots", "window_pictures",
-    "contest", "orientations",
-    "mistake_pictures", "mistakes",
+    "contest", "grids", "mistake_pictures", "mistakes", "network_pictures", "numerals",
+    "orientations", "pictures", "plots", "window_pictures",
 } | FLOORS[0]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from alexnet_lib import palette
 
 THEMES = {"light": palette.COLOURS, "dark": palette.DARK_COLOURS}
+PARTS = ("soft_convolution", "soft_connected", "soft_lrn", "soft_pooling", "grid")  # of one bar
 LINES = sorted(palette.LINE_STYLES)  # the meanings that are drawn as lines, bars and markers
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB
@@ -79,7 +80,7 @@ def test_lines_and_bars_stand_out_from_the_background(theme):
 @pytest.mark.parametrize("theme", THEMES)
 def test_letters_can_be_read_on_every_area(theme):
     colours = THEMES[theme]
-    for area in ("background", "soft_highlight", "soft_muted"):
+    for area in ("background", "soft_highlight", "soft_muted", *PARTS):
         assert contrast(colours["text"], colours[area]) >= 7, area
     assert contrast(colours["muted"], colours["background"]) >= 4.5
 
@@ -91,6 +92,13 @@ def test_colours_that_meet_in_a_picture_are_told_apart(theme, vision):
     for group in palette.GROUPS:
         for one, other in itertools.combinations(group, 2):
             assert difference(colours[one], colours[other], vision) >= 20, (one, other)
+
+
+@pytest.mark.parametrize("vision", VISION)
+@pytest.mark.parametrize("theme", THEMES)
+def test_parts_of_a_bar_are_told_apart(theme, vision):
+    for one, other in itertools.combinations(PARTS, 2):
+        assert difference(THEMES[theme][one], THEMES[theme][other], vision) >= 13, (one, other)
 
 
 @pytest.mark.parametrize("theme", THEMES)

@@ -16,9 +16,11 @@ import torch
 from alexnet_lib import kernels, triton_lrn
 
 torch.manual_seed(0)
-for shape, groups in (((2, 10, 5, 7), 2), ((1, 40, 70), 1), ((3, 6), 1)):
+for shape, groups in (((2, 10, 3, 5), 2), ((1, 20, 40), 1), ((3, 6), 1)):
     for behind, ahead, beta, k in ((2, 2, 0.75, 2.0), (3, 0, 1.2, 0.5), (0, 9, 0.75, 0.0)):
         for dtype in (torch.float32, torch.bfloat16, torch.float16):
+            if dtype != torch.float32 and behind != 2:
+                continue  # the interpreter is slow
             for channels_last in (False, True)[: 1 + (len(shape) == 4)]:
                 x = (3 * torch.randn(shape)).to(dtype)
                 x.flatten()[:2] = 0
