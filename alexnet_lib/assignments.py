@@ -91,7 +91,7 @@ class Assignment:
             return {"clothes": "fashion_mnist"}.get(self.data, self.data)
         if not self.folder.strip():
             raise ValueError(
-                "name your folder first. It holds one folder for each kind of thing, such as "
+                "Name your folder first. It holds one folder for each kind of thing, such as "
                 "pets/cats and pets/dogs, and in each of them the pictures of that kind."
             )
         given = Path(self.folder.strip()).expanduser()
@@ -179,7 +179,7 @@ class Assignment:
         there = np.bincount(train.labels, minlength=len(train.classes))
         if empty := [name for name, count in zip(train.classes, there, strict=True) if not count]:
             raise ValueError(
-                f"no picture of {', '.join(map(repr, empty[:5]))} is left to train on"
+                f"No picture of {', '.join(map(repr, empty[:5]))} is left to train on"
                 + (f": {left_out[0]}" if left_out else "; choose more pictures")
                 + ". Every kind needs at least one."
             )

@@ -11,6 +11,8 @@ from .runs import Run
 
 __all__ = ["end_words", "free_bytes", "in_desk_words", "left_out_words", "next_free"]
 
+FEW = 50  # pictures; a share of fewer says little
+
 
 def in_desk_words(error: Exception) -> str:
     """Return an error's words, with buttons and fields where they speak of the command line."""
@@ -50,21 +52,27 @@ def next_free(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}-{number}")
 
 
-def left_out_words(lines: list[str]) -> str:
-    """Say which pictures were left out, the first three by name."""
+def left_out_words(lines: list[str], train: int) -> str:
+    """Say which pictures were left out, the first three by name, and how many are trained on."""
     if not lines:
         return ""
     more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return f" Left out: {'; '.join(lines[:3])}{more}."
+    return f" Left out: {'; '.join(lines[:3])}{more}. That leaves {train:,} to train on."
 
 
-def end_words(run: Run, out: str) -> str:
-    """Say how a run ended, and what can be done now."""
+def end_words(run: Run, out: str, measured: int) -> str:
+    """Say how a run ended, and what can be done now. measured: pictures it was measured by."""
     if run.status == "stopped":
+        steps = len(run.losses)
         return (
-            f"Stopped after {len(run.losses)} steps, and kept in {out}. Resume goes on as if "
-            "nothing had happened."
+            f"Stopped after {steps} step{'s' * (steps != 1)}, and kept in {out}. Resume goes on as "
+            "if nothing had happened."
         )
-    row = run.epochs[-1]
-    right = "" if row["val_top1"] is None else f", {row['val_top1']:.1%} of new pictures right"
-    return f"Finished: {run.total_epochs} epochs{right}. It is kept in {out}."
+    top1, right = run.epochs[-1]["val_top1"], ""
+    if top1 is not None and measured < FEW:
+        right = f", {round(top1 * measured)} of {measured} new pictures right"
+        right += " (too few to tell much)"
+    elif top1 is not None:
+        right = f", {top1:.1%} of new pictures right"
+    epochs = f"{run.total_epochs} epoch{'s' * (run.total_epochs != 1)}"
+    return f"Finished: {epochs}{right}. It is kept in {out}."

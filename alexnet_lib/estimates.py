@@ -18,8 +18,8 @@ class Estimate:
     """What a run takes.
 
     steps: of an epoch. seconds: of an epoch, measuring included; None where no pace is known.
-    weights: bytes of weights, gradients and momentum, and of the largest layer once more, for the
-    update in the making. maps: bytes that a batch leaves behind in
+    weights: bytes of weights, gradients and momentum, and of scratch, the largest layer once more
+    for the update in the making. maps: bytes that a batch leaves behind in
     every layer for the way back. pictures: bytes of pictures held in memory. checkpoint: bytes on
     disk; for a moment twice as many, as the old one goes when the new one is whole. packed: bytes
     of pictures that are still to be written to disk.
@@ -28,6 +28,7 @@ class Estimate:
     steps: int
     seconds: float | None
     weights: int
+    scratch: int
     maps: int
     pictures: int
     checkpoint: int
@@ -49,19 +50,21 @@ class Estimate:
         if self.seconds is None:
             time = f"{steps}; how long one takes, Measure will tell."
         elif epochs == 1:
-            time = f"Time: about {duration(self.seconds)} for {self.steps:,} steps{pace}."
+            steps = steps.removesuffix(" an epoch")
+            time = f"Time: about {duration(self.seconds)} for {steps}{pace}."
         else:
             time = (
                 f"Time: about {duration(self.seconds)} an epoch, "
                 f"{duration(self.seconds * epochs)} in all, {steps}{pace}."
             )
         held = f", {byte_words(self.pictures)} the pictures" if self.pictures else ""
-        packed = f", and {byte_words(self.packed)} for packed pictures" if self.packed else ""
+        packed = f", and {byte_words(self.packed)} for the pictures" if self.packed else ""
         return (
             f"{time} Memory: about {byte_words(self.memory)}, of which "
-            f"{byte_words(self.weights)} weights, gradients and momentum, {byte_words(self.maps)} "
-            f"the maps of {batch_size} pictures{held}. "
-            f"Disk: {byte_words(2 * self.checkpoint)} for checkpoints{packed}."
+            f"{byte_words(self.weights - self.scratch)} weights, gradients and momentum, "
+            f"{byte_words(self.scratch)} scratch room for the largest layer, "
+            f"{byte_words(self.maps)} the maps of {batch_size} pictures{held}. "
+            f"Disk: {byte_words(2 * self.checkpoint)} for checkpoints, two while saving{packed}."
         )
 
 
@@ -86,6 +89,7 @@ def estimate(
         steps=-(-train // batch_size),
         seconds=None if rate is None else (train + FORWARD_SHARE * val) / rate,
         weights=FLOAT * (3 * totals.parameters + largest),
+        scratch=FLOAT * largest,
         maps=min(batch_size, train) * totals.bytes_with_input,
         pictures=pictures if held else 0,
         checkpoint=2 * FLOAT * totals.parameters,

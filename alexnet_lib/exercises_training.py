@@ -158,8 +158,8 @@ def _naive_softmax(logits: torch.Tensor) -> torch.Tensor:
 TEN_CROP = Exercise(
     name="ten_crop_average",
     chapter="10",
-    minutes=5,
-    difficulty=2,
+    minutes=10,
+    difficulty=3,
     question=(
         "A network has seen ten views of each picture and gives logits (N, 10, classes). Average "
         "its predictions as the paper does (section 4.1): the probabilities, not the logits. "
@@ -174,9 +174,11 @@ TEN_CROP = Exercise(
     mistakes={
         (lambda logits: logits.mean(1).softmax(1)):
             "you averaged the logits and then took the softmax. The paper averages probabilities: "
-            "softmax first. One very sure view counts for more your way.",
+            "softmax first. Your way a single very sure view can outvote the other nine.",
         (lambda logits: logits.mean(1)):
             "the softmax is missing: these are mean logits, not probabilities.",
+        (lambda logits: logits.softmax(2)):
+            "the mean over the ten views is missing: .mean(1) after the softmax.",
         (lambda logits: logits.softmax(2).sum(1)):
             "you summed over the views. The mean of ten keeps each row's sum at 1.",
         (lambda logits: logits.softmax(1).mean(1)):
@@ -204,8 +206,8 @@ TEN_CROP = Exercise(
             "view's largest logit first, or let softmax do it.",
     },
     lesson=(
-        "Ten views vote with their probabilities, so a view that isn't sure has little say; in the "
-        "paper this was worth 1.5 points of top-1 error."
+        "Ten views vote with their probabilities, each at most 1, so no single view can outvote "
+        "the other nine; in the paper this was worth 1.5 points of top-1 error."
     ),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 __all__ = [
     "EXTENSIONS",
@@ -95,7 +95,7 @@ def scan(root: str | Path, split: str = "train") -> ImageFolder:
     if strangers := sorted(set(present) - set(classes)):
         raise ValueError(
             f"{folders[found]} has classes that {folders['train']} lacks: "
-            f"{', '.join(strangers[:5])}. Every split must use the same class folders."
+            f"{', '.join(strangers[:5])}. Every split must have the same folders, one a kind."
         )
     return _image_folder(folders[found], _list(folders[found], classes, present), classes, found)
 
@@ -108,8 +108,8 @@ def _scan_undivided(root: Path, split: str) -> ImageFolder:
     keep = {"all": np.ones_like(held_out), "train": ~held_out}.get(split, held_out)
     if not keep.any():
         raise ValueError(
-            f"{root} has too few images to hold some out for {split!r}: every {HELD_OUT}th of a "
-            "class is. Add images, or make the folders train and val yourself."
+            f"{root} has too few pictures to keep some apart for {split!r}: every {HELD_OUT}th of "
+            "each kind is. Add pictures, or make the folders train and val yourself."
         )
     listing = [row for row, kept in zip(listing, keep, strict=True) if kept]
     return _image_folder(root, listing, classes, split)
@@ -152,8 +152,8 @@ def _class_names(folder: Path) -> list[str]:
 def _too_few_classes(folder: Path, names: list[str]) -> str:
     """Say what a folder with no class folder or a single one holds instead, and what to do."""
     loose = sum(path.suffix.lower() in EXTENSIONS for path in folder.iterdir())
-    has = f"one class folder, {names[0]!r}" if names else "0 class folders"
-    beside = f" and {loose} loose image{'s' * (loose > 1)}" if loose else ""
+    has = f"one folder of a kind, {names[0]!r}" if names else "no folders of kinds"
+    beside = f", and {loose} picture{'s' * (loose > 1)} outside" if loose else ""
     inside = (folder / names[0]).iterdir() if names else ()
     below = sorted(entry.name for entry in inside if entry.is_dir() and entry.name[0] not in "._")
     if len(below) > 1:
@@ -176,7 +176,7 @@ def _list(folder: Path, classes: list[str], present: list[str]) -> Listing:
             others = sorted({p.suffix.lower() for p in (folder / name).iterdir() if p.suffix})
             found = f"; its {', '.join(others[:3])} files must be saved as .jpg" if others else ""
             raise ValueError(
-                f"class folder {folder / name} holds no images ({', '.join(sorted(EXTENSIONS))})"
+                f"the folder {folder / name} holds no pictures ({', '.join(sorted(EXTENSIONS))})"
                 f"{found}. Fill it or delete it."
             )
         label = classes.index(name)
@@ -224,7 +224,9 @@ def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
             "pixels. Scale it down first"
         ) from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise ValueError(f"{path} is not a readable image: {error}") from error
+        unknown = isinstance(error, UnidentifiedImageError)  # its words give the path once more
+        why = "it is damaged, or no picture" if unknown else error
+        raise ValueError(f"{path} is not a readable image: {why}") from error
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

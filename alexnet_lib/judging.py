@@ -320,7 +320,10 @@ def _explain(exercise, answer, inputs, expected, outcomes: list[_Outcome], first
     )
     lines = [f"input {first + 1} of {len(inputs)} fails", f"  input     {named}"]
     if outcome.trouble.kind not in ("raises", "late", "mutates", "not attempted"):
-        lines += [f"  expected  {show(expected[first])}", f"  got       {show(outcome.value)}"]
+        right, got = show(expected[first]), show(outcome.value)
+        if right == got and isinstance(outcome.value, float):
+            got = repr(outcome.value)  # 3.0, where 3 was expected
+        lines += [f"  expected  {right}", f"  got       {got}"]
     lines += outcome.trouble.lines
     cause = _cause(exercise, inputs, expected, outcomes, first)
     lines += [cause] if cause else []

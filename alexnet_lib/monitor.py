@@ -57,7 +57,7 @@ class _Curve:
         if chance is not None:
             ax.axhline(chance, color=COLOURS["muted"], linestyle=LINE_STYLES["muted"], lw=1.5)
             ax.annotate(
-                "a guess", (1, chance), xycoords=("axes fraction", "data"), ha="right",
+                "chance", (1, chance), xycoords=("axes fraction", "data"), ha="right",
                 va="bottom", color=COLOURS["muted"], fontsize=FONT_SIZE["note"],
             )
         ax.set(xlabel="step", ylabel="loss", xlim=(0, steps + 0.5), ylim=(0, self._top([])))

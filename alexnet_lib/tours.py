@@ -46,6 +46,12 @@ def window_stops() -> Demo:
         ax.set_xlabel("pixel")
         for side in ("left", "top", "right"):
             ax.spines[side].set_visible(False)
+        looks = {"first and last stop": {"color": COLOURS["highlight"]},
+                 "between": {"color": COLOURS["before"]},
+                 "never read": {"facecolor": "none", "edgecolor": COLOURS["tower1"],
+                                "hatch": "////"}}  # fmt: skip
+        ax.legend([Rectangle((0, 0), 1, 1, **look) for look in looks.values()], list(looks),
+                  loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
 
     def draw(figure: Figure, data: dict[str, int]) -> str:
         if not figure.axes:
@@ -76,7 +82,7 @@ def window_stops() -> Demo:
     }
     presets = {"windows apart": {"size": 60, "kernel": 7, "stride": 7},
                "windows overlapping": {"size": 60, "kernel": 7, "stride": 3}}
-    return Demo(compute, draw, controls, presets, name="window stops", height=2.4)
+    return Demo(compute, draw, controls, presets, name="window stops", height=2.6)
 
 
 def _hills(count: int = 10, side: int = 6) -> np.ndarray:
@@ -125,22 +131,21 @@ def channel_window() -> Demo:
 def filters_over_time(name: str = probes.REAL_RUN, steps_per_epoch: int = 147) -> Demo:
     """Chapter 10: the 96 filters of the first layer, from noise to the end of a run."""
     steps, pictures = probes.filter_moments(name)  # (M,), (M, 96, 11, 11, 3)
-    contrasts = [np.abs(moment - 127.5).mean() / 127.5 for moment in pictures]
     each = {"axis": (2, 3, 4), "keepdims": True}
     low, high = pictures.min(**each).astype(float), pictures.max(**each)
     stretched = np.round(255 * (pictures - low) / np.maximum(high - low, 1)).astype(np.uint8)
 
     def compute(moment: int) -> dict[str, Any]:
         filters = stretched[moment].transpose(0, 3, 1, 2)
-        return {"step": int(steps[moment]), "filters": filters, "contrast": contrasts[moment]}
+        return {"moment": moment, "step": int(steps[moment]), "filters": filters}
 
     def draw(figure: Figure, data: dict[str, Any]) -> str:
         ax = figure.axes[0] if figure.axes else figure.subplots()
         plots.filters(data["filters"], columns=24, normalize="none", ax=ax)
         epochs = data["step"] / steps_per_epoch
         return (
-            f"After {data['step']} steps ({epochs:.1f} epochs). The average weight is "
-            f"{data['contrast']:.0%} of the largest."
+            f"Picture {data['moment'] + 1} of {len(steps)}: after {data['step']:,} steps "
+            f"({epochs:.1f} epochs)."
         )
 
     slider = ipywidgets.IntSlider(value=len(steps) - 1, min=0, max=len(steps) - 1)

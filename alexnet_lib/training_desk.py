@@ -21,6 +21,7 @@ from .assignments import CHOICES, RECIPE_CHOICES, Assignment, from_record
 from .demos import DemoManners, sentence_html
 from .desk_words import end_words, free_bytes, in_desk_words, left_out_words, next_free
 from .monitor import TrainingMonitor
+from .paper import unknown_name
 from .runs import Run
 
 __all__ = ["TrainingDesk"]
@@ -166,11 +167,12 @@ class TrainingDesk(ipywidgets.VBox):
         self._quiet = True
         try:
             for name, value in choices.items():
-                if name not in self.controls:
-                    raise ValueError(
-                        f"the desk has no field {name!r}; it has {', '.join(self.controls)}."
-                    )
-                self.controls[name].value = str(value) if name == "out" else value
+                if (control := self.controls.get(name)) is None:
+                    raise unknown_name("field of the desk", name, self.controls)
+                known = [key for _, key in getattr(control, "options", ())]
+                if known and value not in known:
+                    raise unknown_name(name, value, known)
+                control.value = str(value) if name == "out" else value
         finally:
             self._quiet = False
         self._reckon()
@@ -197,8 +199,9 @@ class TrainingDesk(ipywidgets.VBox):
         there = chosen.survey()
         if chosen.batch_size > there.train:
             raise ValueError(
-                f"the batch has {chosen.batch_size} pictures, and there are {there.train}; choose "
-                f"1 to {there.train}."
+                f"The batch has {chosen.batch_size} pictures, and there are {there.train} to train "
+                f"on, besides {there.val} held out for measuring; choose a batch of 1 to "
+                f"{there.train}."
             )
         spec = chosen.network(there.classes)
         device = training.choose_device(chosen.device)
@@ -256,7 +259,7 @@ class TrainingDesk(ipywidgets.VBox):
             if record.get("status") == "finished":
                 if wanted <= chosen.epochs:
                     raise ValueError(
-                        f"the run in {self._kept_in} is finished, after {chosen.epochs} epochs. "
+                        f"The run in {self._kept_in} is finished, after {chosen.epochs} epochs. "
                         "Give more epochs to train on, or another folder for a new run."
                     )
                 chosen = Assignment(**chosen.as_dict() | {"epochs": wanted})
@@ -300,7 +303,7 @@ class TrainingDesk(ipywidgets.VBox):
 
     def _check_idle(self) -> None:
         if self.busy:
-            raise ValueError("one run at a time: stop this one first, or wait for its end.")
+            raise ValueError("One run at a time: stop this one first, or wait for its end.")
 
     def _attempt(self, act: Callable) -> None:
         try:
@@ -331,7 +334,7 @@ class TrainingDesk(ipywidgets.VBox):
         chance = math.log(len(self.train.classes))
         self._monitor = TrainingMonitor(steps, chance, batch_size=chosen.batch_size, button=False)
         self._place.children = [self._monitor]
-        note = left_out_words(left_out)
+        note = left_out_words(left_out, len(self.train))
         if not self._stopping.is_set():
             self._say("running", f"Training, kept in {self._kept_in}. You can go on reading.{note}")
         run = training.fit(
@@ -342,7 +345,7 @@ class TrainingDesk(ipywidgets.VBox):
             on_step=self._on_step, on_epoch=self._monitor.update,
         )
         self.run = run
-        self._say(run.status, end_words(run, self._kept_in) + note, over=True)
+        self._say(run.status, end_words(run, self._kept_in, len(self.val)) + note, over=True)
 
     def _on_step(self, run: Run) -> bool:
         self.run = run

@@ -94,13 +94,13 @@ def test_a_relative_folder_is_found_below_the_data(tmp_path, save_pictures):
 
 def test_a_folder_of_one_class_is_told_what_to_do(tmp_path, save_pictures):
     root = save_pictures(tmp_path / "pets", {"cats": 6})
-    with pytest.raises(ValueError, match="one class folder, 'cats'; a classifier needs two"):
+    with pytest.raises(ValueError, match="one folder of a kind, 'cats'; a classifier needs two"):
         folder(root).survey()
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("", "name your folder first"), ("  ", "name your folder first"),
+    [("", "Name your folder first"), ("  ", "Name your folder first"),
      ("no/such", "no/such is no folder; .*Looked for in")],
 )  # fmt: skip
 def test_no_folder(name, message):
@@ -146,7 +146,7 @@ def test_a_kind_of_which_nothing_is_left_is_named(tmp_path, save_pictures):
     root = save_pictures(tmp_path / "pets", {"cats": 10, "dogs": 5})
     for path in (root / "dogs").iterdir():
         path.write_bytes(b"no picture")
-    with pytest.raises(ValueError, match="no picture of 'dogs' is left to train on: .*not a read"):
+    with pytest.raises(ValueError, match="No picture of 'dogs' is left to train on: .*not a read"):
         folder(root).load()
 
 
@@ -154,7 +154,7 @@ def test_photos_of_a_kind_that_cannot_be_read_here_are_named(tmp_path, save_pict
     root = save_pictures(tmp_path / "pets", {"cats": 5})
     (root / "dogs").mkdir()
     (root / "dogs" / "a.HEIC").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"dogs holds no images .*its \.heic files must be saved"):
+    with pytest.raises(ValueError, match=r"dogs holds no pictures .*its \.heic files must be saved"):
         folder(root).survey()
 
 

@@ -44,8 +44,10 @@ def test_the_sentence_has_time_memory_and_disk():
     takes = estimate(PAPER, 9_469, 3_925, 64, 256, rate=11.0, held=False, packed=False)
     line = takes.sentence(16, 64, ", at a pace")
     assert "about 16 minutes an epoch, 4.4 hours in all, 148 steps an epoch, at a pace." in line
-    assert "Memory: about 1.2 GB, of which 834 MB" in line and "362 MB the maps of 64" in line
-    assert "Disk: 911 MB for checkpoints, and 2.6 GB for packed pictures." in line
+    assert "Memory: about 1.2 GB, of which 683 MB weights, gradients and momentum" in line
+    assert "151 MB scratch room for the largest layer" in line and "362 MB the maps of 64" in line
+    assert "Disk: 911 MB for checkpoints, two while saving, and 2.6 GB for the pictures" in line
+    assert "for 1 step," in estimate(PAPER, 5, 0, 5, 256, rate=1.0).sentence(1, 5, ", at a pace")
 
 
 def test_the_recorded_rate_is_the_records():

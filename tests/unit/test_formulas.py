@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_lib import activations, augment, checks, networks, ops, optim, paper, shapes
+from alexnet_lib import activations, augment, checks, estimates, networks, ops, optim, paper, shapes
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "formulas.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r'^### <a id="([\w-]+)"></a>(.*?)(?=^### |\Z)', PAGE, re.M | re.S))
@@ -115,6 +115,14 @@ def communication():
     return [sum(crossing.values()), 4 * shapes.totals(spec).parameters]
 
 
+def run_costs():
+    spec = networks.network("paper", num_classes=10)
+    takes = estimates.estimate(spec, 9_469, 3_925, batch_size=1, side=256, rate=13.0, held=False)
+    said = SECTIONS["time"]
+    assert f"{shapes.totals(spec).parameters:,}" in said and f"{ROWS['fc6'].parameters:,}" in said
+    return [takes.weights / 1e6, takes.maps / 1e6, takes.disk / 1e6, takes.seconds]
+
+
 def top_k():
     logits = -torch.arange(10.0).expand(4, 10)  # the classes 0, 1, ... in this order
     labels = torch.tensor([1, 3, 2, 7]) - 1
@@ -140,7 +148,8 @@ NUMBERS = {
     "output-size": output_size, "convolution": convolution, "receptive-field": receptive_field,
     "pooling": pooling, "activations": slopes, "gain": gain, "lrn": lrn, "softmax": softmax,
     "update": update, "dropout": dropout, "colour-noise": colour_noise, "costs": costs,
-    "communication": communication, "top-k": top_k, "ten-views": ten_views, "crops": crops,
+    "communication": communication, "time": run_costs, "top-k": top_k,
+    "ten-views": ten_views, "crops": crops,
 }  # fmt: skip
 
 

@@ -87,9 +87,9 @@ def test_hidden_and_foreign_files_are_passed_over(divided):
     ("make", "error", "message"),
     [
         (lambda t: t / "nowhere", FileNotFoundError, "is not a folder"),
-        (lambda t: t, ValueError, "has 0 class folders; a classifier needs two or more"),
-        (lambda t: plain(t / "0.png").parent, ValueError, "0 class folders and 1 loose image; "),
-        (lambda t: plain(t / "a" / "0.png").parents[1], ValueError, "has one class folder, 'a'; "),
+        (lambda t: t, ValueError, "has no folders of kinds; a classifier needs two or more"),
+        (lambda t: plain(t / "0.png").parent, ValueError, "kinds, and 1 picture outside; "),
+        (lambda t: plain(t / "a" / "0.png").parents[1], ValueError, "one folder of a kind, 'a'; "),
         (
             lambda t: plain(plain(t / "p" / "a" / "0.png").parents[1] / "b" / "0.png").parents[2],
             ValueError, r"'p', and that one holds 2 folders \(a, b\).* give .*p\.",
@@ -104,13 +104,13 @@ def test_folders_that_will_not_do_are_explained(tmp_path, make, error, message):
 
 def test_a_class_folder_without_images_is_named(divided):
     (divided / "train" / "dog").mkdir()
-    with pytest.raises(ValueError, match="class folder .*dog holds no images"):
+    with pytest.raises(ValueError, match="folder .*dog holds no pictures"):
         scan(divided, "train")
 
 
 def test_too_few_images_to_hold_some_out(tmp_path):
     plain(tmp_path / "a" / "0.png"), plain(tmp_path / "b" / "0.png")
-    with pytest.raises(ValueError, match="too few images to hold some out for 'val'"):
+    with pytest.raises(ValueError, match="too few pictures to keep some apart for 'val'"):
         scan(tmp_path, "val")
 
 

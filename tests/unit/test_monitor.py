@@ -146,7 +146,7 @@ def test_chance_is_a_dotted_line_with_its_name():
     ax = TrainingMonitor(5, chance=math.log(3)).figure().axes[0]
     levels = [line for line in ax.lines if np.allclose(line.get_ydata(), math.log(3))]
     assert any(line.get_linestyle() != "-" for line in levels if len(line.get_ydata()))
-    assert "a guess" in [text.get_text() for text in ax.texts]
+    assert "chance" in [text.get_text() for text in ax.texts]
     assert TrainingMonitor(5).figure().axes[0].texts[:] == []
 
 

@@ -34,4 +34,5 @@ def test_filters_over_time_goes_from_noise_to_the_end():
     demo = tours.filters_over_time()
     last = demo.summary
     demo.controls["moment"].value = 0
-    assert "After 0 steps" in demo.summary and demo.summary != last
+    assert "Picture 1 of " in demo.summary and "after 0 steps" in demo.summary
+    assert demo.summary != last

@@ -104,7 +104,7 @@ def test_the_stop_button_stops(desk, monkeypatch):
     monkeypatch.setattr(training_desk.TrainingMonitor, "update", slow)
     desk.start()
     assert arrived.wait(60) and enabled(desk) == {"stop"}
-    with pytest.raises(ValueError, match="one run at a time"):
+    with pytest.raises(ValueError, match="One run at a time"):
         desk.start()
     desk._buttons["stop"].click()
     assert desk.state == "stopping" and enabled(desk) == set()
@@ -270,9 +270,9 @@ def test_what_is_not_here_does_not_start(desk):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"data": "folder"}, "name your folder first"),
+        ({"data": "folder"}, "Name your folder first"),
         ({"data": "folder", "folder": "no/such"}, "no/such is no folder"),
-        ({"batch_size": 101}, "the batch has 101 pictures, and there are 100; choose 1 to 100"),
+        ({"batch_size": 101}, "The batch has 101 pictures, and there are 100 to train on"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_the_start(desk, change, words):
@@ -287,7 +287,7 @@ def test_a_folder_of_one_class_is_explained_at_the_desk(desk, tmp_path, save_pic
     desk.controls["data"].value = "folder"
     assert desk.controls["folder"].layout.display != "none"
     desk.controls["folder"].value = str(root)
-    assert "one class folder, 'cats'" in desk.estimate
+    assert "one folder of a kind, 'cats'" in desk.estimate
     desk.controls["data"].value = "clothes"
     assert desk.controls["folder"].layout.display == "none"
 
@@ -332,9 +332,9 @@ def test_every_recipe_can_be_measured(recipe):
 
 
 def test_left_out_pictures_are_named():
-    assert desk_words.left_out_words([]) == ""
-    words = desk_words.left_out_words(["a is broken", "b", "c", "d", "e"])
-    assert words == " Left out: a is broken; b; c and 2 more."
+    assert desk_words.left_out_words([], 9) == ""
+    words = desk_words.left_out_words(["a is broken", "b", "c", "d", "e"], 9)
+    assert words == " Left out: a is broken; b; c and 2 more. That leaves 9 to train on."
 
 
 def test_the_free_name_is_one_that_is_free(tmp_path):
@@ -357,6 +357,20 @@ def test_no_word_of_the_command_line(error):
 def test_how_a_run_ended_in_words():
     row = {"val_top1": 0.5}
     run = SimpleNamespace(status="finished", epochs=[row], total_epochs=3, losses=[1.0] * 9)
-    assert desk_words.end_words(run, "there") == (
+    assert desk_words.end_words(run, "there", 50) == (
         "Finished: 3 epochs, 50.0% of new pictures right. It is kept in there."
     )
+    run.total_epochs = 1
+    assert desk_words.end_words(run, "there", 2) == (
+        "Finished: 1 epoch, 1 of 2 new pictures right (too few to tell much). It is kept in there."
+    )
+    run.status, run.losses = "stopped", [1.0]
+    assert desk_words.end_words(run, "there", 2).startswith("Stopped after 1 step, and kept")
+
+
+def test_a_name_that_is_misspelled_gets_the_nearest_one(desk):
+    for wrong, words in (({"data": "cloths"}, "'clothes'"), ({"epoch": 3}, "'epochs'"),
+                         ({"recipe": "moderne"}, "'modern'")):  # fmt: skip
+        with pytest.raises(ValueError, match=f"did you mean {words}"):
+            desk.start(**wrong)
+    assert desk.state == "idle"
