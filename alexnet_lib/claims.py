@@ -1,4 +1,4 @@
-"""The claims ledger: each claim of the paper that has numbers, and what this course's records say.
+"""The claims ledger: claims of the paper that can be checked, and what this course's records say.
 
 `judge_all()` reads the records and gives one Finding a claim; the rule is in `verdicts`, the
 claims in `ledger.CLAIMS`. A claim whose record is missing is "not tested", with the command that

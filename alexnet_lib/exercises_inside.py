@@ -236,9 +236,9 @@ def _effects(rng: np.random.Generator) -> Iterator[tuple]:
 
 
 def _wrong_verdict(
-    factor: Callable[[int], float] = lambda n: STUDENT[min(n, 10)], root: bool = True, sample: bool = True,
-    few: int = 2, swap: bool = False, any_setting: bool = False, any_size: bool = False,
-    both_ways: bool = False, negative: str = verdicts.OTHER_WAY,
+    factor: Callable[[int], float] = lambda n: STUDENT[min(n, 10)], root: bool = True,
+    sample: bool = True, few: int = 2, swap: bool = False, any_setting: bool = False,
+    any_size: bool = False, both_ways: bool = False, negative: str = verdicts.OTHER_WAY,
 ) -> Callable:  # fmt: skip
     """Return verdict with something changed."""
 
