@@ -190,10 +190,10 @@ def hide_a_square(
     controls = {
         "size": ipywidgets.SelectionSlider(options=sizes, value=sizes[-1]),
         "row": ipywidgets.IntSlider(
-            value=int(at[0]), min=0, max=rows - 1, description="place from the top"
+            value=int(at[0]), min=0, max=rows - 1, description="places down"
         ),
         "column": ipywidgets.IntSlider(
-            value=int(at[1]), min=0, max=columns - 1, description="place from the left"
+            value=int(at[1]), min=0, max=columns - 1, description="places right"
         ),
     }
     presets = {
