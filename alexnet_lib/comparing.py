@@ -69,10 +69,12 @@ def show(value: Any) -> str:
 def compare(expected: Any, got: Any) -> Mismatch | None:
     """Return how `got` differs from `expected`, None if it doesn't.
 
-    expected: an int, float, str, list of numbers, dict, or tensor. Numbers count as equal within
-    about six digits (four for float32); NaN equals nothing but NaN. A float32 tensor may stand
-    for a float64 one.
+    expected: an int, float, str, list of numbers, dict, tensor, or None, as an input may be.
+    Numbers count as equal within about six digits (four for float32); NaN equals nothing but NaN.
+    A float32 tensor may stand for a float64 one.
     """
+    if expected is None:
+        return None if got is None else _wrong_type("None", got)
     if isinstance(expected, torch.Tensor):
         return _compare_tensors(expected, got)
     if isinstance(expected, dict):

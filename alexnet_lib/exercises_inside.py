@@ -90,6 +90,7 @@ COLOUR = Exercise(
             "the colour part is asked for anyway: weights - grey.",
     },
     lesson="Noise has two thirds: of three directions only one is grey.",
+    forbidden=("colourfulness",),
 )  # fmt: skip
 
 
@@ -189,14 +190,22 @@ OCCLUSION = Exercise(
         "For one layer the map could be read off the weights. For eight layers nobody can, and "
         "hiding squares works all the same."
     ),
+    forbidden=("occlusion",),
 )  # fmt: skip
 
 
 STUDENT = verdicts.STUDENT
 
 
-def verdict(each: list[float], paper: float, setting: str) -> str:
+def verdict(each: list[float], paper: float | None, setting: str) -> str:
     return verdicts.of_effect(each, paper, setting == "the paper's")
+
+
+def _spread(count: int, mean: float, margins: float) -> list[float]:
+    """Return values whose mean is so many margins above 0, near a chosen mean."""
+    ends = np.linspace(-1, 1, count)
+    each = mean + ends * mean / (margins * verdicts.margin(ends.tolist()))
+    return each.round(3).tolist()
 
 
 def _effects(rng: np.random.Generator) -> Iterator[tuple]:
@@ -204,14 +213,22 @@ def _effects(rng: np.random.Generator) -> Iterator[tuple]:
     yield [], 1.4, "smaller"
     yield [2.0], 1.4, "the paper's"
     yield [1.0, -1.0, 0.5], 1.4, "smaller"
-    yield [-1.0, -1.1, -0.9], 1.4, "the paper's"
+    yield [-1.0, -1.1, -0.9], 1.4, "smaller"
+    yield [0.2, -1.0, -0.6], 1.4, "the paper's"
     yield [1.3, 1.5, 1.4, 1.4], 1.4, "the paper's"
     yield [1.3, 1.5, 1.4, 1.4], 1.4, "smaller"
     yield [3.3, 3.5, 3.4, 3.4], 1.4, "the paper's"
-    yield [0.2, 0.9, 0.6], 0.5, "the paper's"  # enough for 1.645, not for t
-    yield [0.5, 2.5, 1.2, 1.0], 2.4, "the paper's"  # within one deviation, not a margin
-    yield [0.6, 1.0, 0.8], 1.0, "the paper's"
+    # One step of the margin at a time; each mistake in it fails first at an input of its own
+    yield _spread(8, 1.0, 0.3), 1.4, "smaller"  # no margin at all
+    yield _spread(8, 1.0, 0.7), 1.4, "smaller"  # a margin without t
+    yield _spread(8, 1.0, 0.9), 1.4, "smaller"  # 1.645 for t
+    yield _spread(2, 1.0, 0.85), 1.4, "smaller"  # n for n - 1
+    yield _spread(4, 1.0, 1.5), 1.4, "smaller"  # no root of n
+    yield [0.0, 0.0, 0.0], 1.4, "smaller"  # exactly at the margin
+    yield [1.4, 1.4], 1.4, "the paper's"
     yield [1.0, 3.0, 1.0, 3.0], 3.0, "the paper's"
+    yield [1.0, 1.2, 1.1], None, "the paper's"
+    yield _spread(12, 1.0, 1.1), 1.1, "the paper's"
     for count in (2, 3, 4, 5, 8):
         each = rng.normal(rng.uniform(0, 2), 0.6, count).round(2).tolist()
         paper = round(float(rng.uniform(0.4, 2)), 1)
@@ -219,9 +236,9 @@ def _effects(rng: np.random.Generator) -> Iterator[tuple]:
 
 
 def _wrong_verdict(
-    factor: Callable[[int], float] = lambda n: STUDENT[n], root: bool = True, sample: bool = True,
-    few: int = 2, swap: bool = False, any_setting: bool = False, any_size: bool = False,
-    both_ways: bool = False,
+    factor: Callable[[int], float] = lambda n: STUDENT[min(n, 10)], root: bool = True,
+    sample: bool = True, few: int = 2, swap: bool = False, any_setting: bool = False,
+    any_size: bool = False, both_ways: bool = False, negative: str = verdicts.OTHER_WAY,
 ) -> Callable:  # fmt: skip
     """Return verdict with something changed."""
 
@@ -233,9 +250,11 @@ def _wrong_verdict(
         variance = sum((value - mean) ** 2 for value in each) / (max(n - 1, 1) if sample else n)
         off = factor(max(n, 2)) * variance**0.5 / (n**0.5 if root else 1)
         seen = abs(mean) > off if both_ways else mean > off
+        if mean < -off and not both_ways:
+            return negative
         if not seen:
             return verdicts.NOT_SEEN
-        agrees = any_size or abs(mean - paper) <= off
+        agrees = paper is not None and (any_size or abs(mean - paper) <= off)
         same = any_setting or setting == "the paper's"
         if swap:
             return verdicts.REPRODUCED if not (same and agrees) else verdicts.DIRECTION
@@ -251,18 +270,19 @@ VERDICT = Exercise(
     difficulty=3,
     question=(
         "each is a list of an effect's values, one a seed, positive as the paper says; paper is "
-        "its number; setting is \"the paper's\" where network and data are, else 'smaller'. Fewer "
-        "than 2 values: 'not tested'. Else take their mean and margin = t * s / sqrt(n), s the "
-        "sample standard deviation (divided by n - 1), t = verdicts.STUDENT[n]. Mean minus margin "
-        "not above 0: 'not seen at this scale'. Above 0, in the paper's setting, with the paper's "
-        "number at most one margin from the mean: 'reproduced'. Above 0 otherwise: 'in the same "
-        "direction'. "
-        "Returns one of these four strings."
+        "its number, or None; setting is \"the paper's\" or 'smaller'. Fewer than 2 values: 'not "
+        "tested'. Else take their mean and margin = t * s / sqrt(n), s the sample standard "
+        "deviation (divided by n - 1), t = verdicts.STUDENT[n], for more than 10 values that of "
+        "10. Mean plus margin below 0: 'the other way round at this scale'. Mean minus margin "
+        "above 0: 'reproduced' in the paper's setting if there is a number and it is at most one "
+        "margin from the mean, else 'in the same direction'. Anything between: 'not seen at this "
+        "scale'. Returns one of these five strings."
     ),
     hints=(
         "First the case of fewer than two values: it must return before a mean is taken.",
         "statistics.mean(each) and statistics.stdev(each) give mean and s (from n - 1).",
-        "margin = verdicts.STUDENT[n] * s / n ** 0.5. Then three ifs, in the question's order.",
+        "margin = verdicts.STUDENT[min(n, 10)] * s / n ** 0.5. Then the ifs, in the question's "
+        "order. 'Within the margin' is abs(mean - paper) <= margin.",
     ),
     oracle=verdict,
     cases=_effects,
@@ -287,19 +307,30 @@ VERDICT = Exercise(
         _wrong_verdict(any_size=True):
             "'reproduced' needs the paper's number within one margin of the mean.",
         _wrong_verdict(both_ways=True):
-            "an effect in the other direction isn't seen: compare mean minus margin with 0, "
-            "without abs.",
+            "you took the absolute value of the mean, and the sign is what counts: below minus "
+            "one margin it's the other way round.",
+        _wrong_verdict(negative=verdicts.NOT_SEEN):
+            "an effect beyond chance against the paper has a word of its own: mean plus margin "
+            "below 0.",
+        _wrong_verdict(negative=verdicts.NOT_SO):
+            "'not so' is for counts, which know no scale. An effect that is measured here may "
+            "come out otherwise at another scale.",
         _wrong_verdict(swap=True):
             "'reproduced' and 'in the same direction' are exchanged.",
     },
     errors={
         "StatisticsError": "statistics.stdev needs two values. Return 'not tested' before.",
+        "KeyError": "verdicts.STUDENT has 2 to 10 seeds. For fewer than 2 values return 'not "
+            "tested' before you look there; for more than 10 take 10.",
+        "TypeError": "paper is None where the paper prints no number: ask that first.",
         "ZeroDivisionError": "an empty list has no mean. Return 'not tested' before.",
     },
     lesson=(
         "A rule that is fixed before the numbers are known can't be bent by them. That's all the "
         "objectivity there is."
     ),
+    forbidden=("of_effect", "margin"),
+    instead="which does the work for you. Here you write the rule yourself.",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,11 +16,11 @@ from PIL import Image
 from . import inspection, pictures, plots
 from .deconvolution import Portrait
 from .demos import Demo
-from .palette import COLOURS, FONT_SIZE
+from .palette import COLOURS, FONT_SIZE, LINE_STYLES
 
 __all__ = ["contrast", "hide_a_square", "neighbour_rows", "unit_portraits"]
 
-TILE = 120  # pixels of a patch on the page
+TILE, GAP = 120, 6  # pixels of a patch on the page, and between two
 GREY = 127
 
 
@@ -30,25 +31,35 @@ def contrast(projection: np.ndarray) -> np.ndarray:
     return np.round(127.5 + 127.5 * share).clip(0, 255).astype(np.uint8)
 
 
-def _tile(picture: np.ndarray) -> np.ndarray:
-    """Fit a patch into a white square of TILE pixels, whole pixels enlarged."""
+def _tile(picture: np.ndarray, side: int) -> np.ndarray:
+    """Put a patch into the middle of a square of TILE pixels, which is `side` pixels of a photo.
+
+    Whole pixels are enlarged; around a patch that is smaller the tile is transparent.
+    """
     h, w = picture.shape[:2]
-    scale = TILE / max(h, w)
-    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    scale = TILE / side
+    width, height = (min(TILE, max(1, round(pixels * scale))) for pixels in (w, h))
     kind = Image.Resampling.NEAREST if scale > 2 else Image.Resampling.BILINEAR
-    sheet = np.full((TILE, TILE, 3), 255, np.uint8)
-    sheet[: size[1], : size[0]] = np.asarray(Image.fromarray(picture).resize(size, kind))
+    sheet = np.zeros((TILE, TILE, 4), np.uint8)
+    top, left = (TILE - height) // 2, (TILE - width) // 2
+    place = sheet[top : top + height, left : left + width]
+    place[..., :3] = np.asarray(Image.fromarray(picture).resize((width, height), kind))
+    place[..., 3] = 255
     return sheet
+
+
+def _side(portrait: Portrait) -> int:
+    return max(max(patch.shape[:2]) for patch in portrait.patches)
 
 
 def _sheet(portrait: Portrait, columns: int) -> np.ndarray:
     """Lay a portrait's patches out in a row, and what the unit saw in them below."""
-    gap = 6
-    sheet = np.full((2 * TILE + gap, columns * (TILE + gap) - gap, 3), 255, np.uint8)
+    side = _side(portrait)
+    sheet = np.zeros((2 * TILE + GAP, columns * (TILE + GAP) - GAP, 4), np.uint8)
     for number, (patch, seen) in enumerate(zip(portrait.patches, portrait.seen, strict=True)):
-        left = number * (TILE + gap)
-        sheet[:TILE, left : left + TILE] = _tile(patch)
-        sheet[TILE + gap :, left : left + TILE] = _tile(contrast(seen))
+        left = number * (TILE + GAP)
+        sheet[:TILE, left : left + TILE] = _tile(patch, side)
+        sheet[TILE + GAP :, left : left + TILE] = _tile(contrast(seen), side)
     return sheet
 
 
@@ -73,15 +84,25 @@ def unit_portraits(portraits: Mapping[str, Sequence[Portrait]], columns: int = 4
             ax = figure.subplots()
             parts["image"] = ax.imshow(data["sheet"], interpolation="nearest")
             pictures.bare(ax)
-            ax.set_yticks([TILE / 2, 1.5 * TILE + 6], ["in the\npicture", "what the\nunit saw"])
+            ax.set_yticks([TILE / 2, 1.5 * TILE + GAP], ["in the\npicture", "what\ncame back"])
             ax.tick_params(axis="y", length=0)
+            parts["answers"] = [
+                ax.text(number * (TILE + GAP) + TILE / 2, -GAP, "", ha="center", va="bottom",
+                        fontsize=FONT_SIZE["note"], color=COLOURS["text"])
+                for number in range(columns)
+            ]
+            ax.set_title(" ", fontsize=FONT_SIZE["note"])  # room for the answers
         parts["image"].set_data(data["sheet"])
         portrait = data["portrait"]
-        side = max(max(patch.shape[:2]) for patch in portrait.patches)
-        values = ", ".join(plots.number(value) for value in portrait.values)
+        values = [plots.number(value) for value in portrait.values]
+        for text, value in itertools.zip_longest(parts["answers"], values[:columns], fillvalue=""):
+            text.set_text(value and f"answer {value}")
+        side = _side(portrait)
+        cut = any(patch.shape[:2] != (side, side) for patch in portrait.patches)
         return (
-            f"Unit {portrait.channel} of {data['layer']} sees up to {side} x {side} pixels. Its "
-            f"strongest answers, each in another picture: {values}."
+            f"Unit {portrait.channel} of {data['layer']} sees up to {side} x {side} pixels"
+            f"{', less where the picture ends' if cut else ''}. Its strongest answers, each in "
+            f"another picture: {', '.join(values)}."
         )
 
     stages = list(portraits)
@@ -158,7 +179,8 @@ def hide_a_square(
         now = whole - data["drop"]
         change = "less" if data["drop"] > 0 else "more"
         return (
-            f"Hidden: {size} x {size} pixels, row {data['row']}, column {data['column']}. "
+            f"Hidden: {size} x {size} pixels, place {data['row']} from the top, "
+            f"{data['column']} from the left. "
             f"The network says {name!r} with {now:.0%}; with nothing hidden it was {whole:.0%}: "
             f"{abs(100 * data['drop']):.0f} points {change}."
         )
@@ -167,34 +189,48 @@ def hide_a_square(
     least = np.unravel_index(int(maps[sizes[-1]].argmin()), (rows, columns))
     controls = {
         "size": ipywidgets.SelectionSlider(options=sizes, value=sizes[-1]),
-        "row": ipywidgets.IntSlider(value=int(at[0]), min=0, max=rows - 1),
-        "column": ipywidgets.IntSlider(value=int(at[1]), min=0, max=columns - 1),
+        "row": ipywidgets.IntSlider(
+            value=int(at[0]), min=0, max=rows - 1, description="places down"
+        ),
+        "column": ipywidgets.IntSlider(
+            value=int(at[1]), min=0, max=columns - 1, description="places right"
+        ),
     }
     presets = {
-        "what matters most": {"size": sizes[-1], "row": int(at[0]), "column": int(at[1])},
-        "what matters least": {"size": sizes[-1], "row": int(least[0]), "column": int(least[1])},
+        name: {"size": sizes[-1], "row": int(row), "column": int(column)}
+        for name, (row, column) in (("what matters most", at), ("what speaks most against", least))
     }
     return Demo(compute, draw, controls, presets, name="hide a square", height=3.1)
 
 
 def neighbour_rows(
     images: np.ndarray, features: np.ndarray, queries: Sequence[int], count: int = 5,
-    titles: Sequence[str] = (),
+    titles: Sequence[str] = (), owners: Sequence[int] | None = None,
 ) -> Figure:
     """Return a figure: in each row a picture and those nearest to it, the nearest first.
 
     images: uint8 (N, H, W, 3). features: (N, ...), by which they are near. queries: which
-    pictures. titles: of the rows. Source: [P Fig. 4].
+    pictures. titles: of the rows. owners: (N,) whose picture each is; those of the row's own get a
+    whole frame, the others a dotted one. Source: [P Fig. 4].
     """
     figure, axes = plots.figure(
         height=1.35 * len(queries) + 0.3, rows=len(queries), columns=count + 1, squeeze=False
     )
     for number, (row, query) in enumerate(zip(axes, queries, strict=True)):
         shown = [query, *inspection.nearest(features, query, count)]
-        for ax, index in zip(row, shown, strict=True):
+        for place, (ax, index) in enumerate(zip(row, shown, strict=True)):
             pictures.image(images[index][::3, ::3], ax=ax)
+            if owners is not None and place:
+                _frame(ax, "after" if owners[index] == owners[query] else "muted")
         if titles:
             row[0].set_ylabel(titles[number], fontsize=FONT_SIZE["note"])
     axes[0, 0].set_title("picture", fontsize=FONT_SIZE["note"])
-    axes[0, 1].set_title("nearest", fontsize=FONT_SIZE["note"])
+    for place, ax in enumerate(axes[0, 1:], start=1):
+        ax.set_title(f"nearest: {place}" if place == 1 else str(place), fontsize=FONT_SIZE["note"])
     return figure
+
+
+def _frame(ax: Axes, meaning: str) -> None:
+    """Draw a frame in a meaning's colour and style around a picture."""
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=COLOURS[meaning], linestyle=LINE_STYLES[meaning], lw=2.5)

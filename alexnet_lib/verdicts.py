@@ -1,4 +1,4 @@
-"""The rule by which the claims ledger judges, as arithmetic: from numbers to one of five words.
+"""The rule by which the claims ledger judges, as arithmetic: from numbers to one of a few words.
 
 An effect, such as "LRN lowers the error by 1.4 points", is measured once a seed; positive means
 as the paper says. The paper says which way, so the test is one-sided, at 95%, by Student's t.
@@ -11,23 +11,28 @@ import statistics
 from collections.abc import Sequence
 
 __all__ = [
-    "CLOSE", "DIRECTION", "NEAR", "NOT_SEEN", "NOT_SO", "NOT_TESTED", "REPRODUCED", "STUDENT",
-    "VERDICTS", "margin", "of_bound", "of_chance", "of_count", "of_effect",
+    "CLOSE", "CLOSE_BY", "DIRECTION", "NEAR_BY", "NOT_SEEN", "NOT_SO", "NOT_TESTED", "OTHER_WAY",
+    "REPRODUCED", "STUDENT", "VERDICTS", "margin", "of_all", "of_bound", "of_chance", "of_count",
+    "of_effect",
 ]
 
 REPRODUCED = "reproduced"
+CLOSE = "close"
 DIRECTION = "in the same direction"
 NOT_SEEN = "not seen at this scale"
+OTHER_WAY = "the other way round at this scale"
 NOT_SO = "not so"
 NOT_TESTED = "not tested"
 VERDICTS = {
     REPRODUCED: "in the paper's setting, within the margin; a count within 2%",
-    DIRECTION: "beyond chance, but smaller setting or other size; a count within 10%",
-    NOT_SEEN: "not beyond chance here, or the other way round",
+    CLOSE: "a count, or a number from the paper's setting, within 10%",
+    DIRECTION: "beyond chance as the paper says, but smaller setting or other size",
+    NOT_SEEN: "not beyond chance here, neither way",
+    OTHER_WAY: "beyond chance, against what the paper says",
     NOT_SO: "a count, which knows no scale, comes out otherwise",
-    NOT_TESTED: "nothing comparable was measured here",
+    NOT_TESTED: "nothing comparable was measured here, or only once",
 }
-NEAR, CLOSE = 0.02, 0.10  # of the printed number
+NEAR_BY, CLOSE_BY = 0.02, 0.10  # of the printed number
 CHANCE = 0.05
 STUDENT = {  # how many standard errors: seeds -> Student's t, 95%, one-sided
     2: 6.314, 3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015, 7: 1.943, 8: 1.895, 9: 1.860, 10: 1.833,
@@ -54,6 +59,8 @@ def of_effect(each: Sequence[float], paper: float | None, same_setting: bool) ->
     if len(each) < 2:
         return NOT_TESTED
     mean, off = statistics.fmean(each), margin(each)
+    if mean + off < 0:
+        return OTHER_WAY
     if mean - off <= 0:
         return NOT_SEEN
     agrees = paper is not None and abs(mean - paper) <= off
@@ -63,12 +70,17 @@ def of_effect(each: Sequence[float], paper: float | None, same_setting: bool) ->
 def of_count(ours: float, paper: float) -> str:
     """Judge a number that can be counted, or is measured in the paper's own setting."""
     apart = abs(ours - paper) / abs(paper)
-    return REPRODUCED if apart <= NEAR else DIRECTION if apart <= CLOSE else NOT_SO
+    return REPRODUCED if apart <= NEAR_BY else CLOSE if apart <= CLOSE_BY else NOT_SO
 
 
 def of_bound(ours: float, most: float) -> str:
     """Judge a count of which the paper says that it's at most so much."""
     return REPRODUCED if ours <= most else of_count(ours, most)
+
+
+def of_all(several: Sequence[str]) -> str:
+    """Judge a claim about several cases, such as any layer: the verdict that says least for it."""
+    return max(several, key=list(VERDICTS).index)
 
 
 def of_chance(share: float) -> str:

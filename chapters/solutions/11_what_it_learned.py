@@ -35,9 +35,11 @@ def verdict(each, paper, setting):
     if n < 2:
         return "not tested"
     mean = statistics.mean(each)
-    margin = verdicts.STUDENT[n] * statistics.stdev(each) / n**0.5
+    margin = verdicts.STUDENT[min(n, 10)] * statistics.stdev(each) / n**0.5
+    if mean + margin < 0:
+        return "the other way round at this scale"
     if mean - margin <= 0:
         return "not seen at this scale"
-    if setting == "the paper's" and abs(mean - paper) <= margin:
+    if setting == "the paper's" and paper is not None and abs(mean - paper) <= margin:
         return "reproduced"
     return "in the same direction"

@@ -33,7 +33,18 @@ def test_unit_portraits_follow_layer_and_unit():
     assert "Unit 6 of conv2" in demo.summary and demo.picture != before
     demo.apply("first layer")
     assert "Unit 3 of conv1 sees up to 11 x 11 pixels" in demo.summary
-    assert demo.summary.endswith("9, 7, 5.")
+    assert demo.summary.endswith("9, 7, 5.") and ", less where the picture ends" in demo.summary
+    answers = [text.get_text() for text in demo._figure.axes[0].texts]
+    assert answers == ["answer 9", "answer 7", "answer 5"]
+
+
+def test_a_tile_keeps_one_scale_and_is_clear_around_a_patch_that_was_cut():
+    tile = inside_tours._tile(np.full((30, 60, 3), 7, np.uint8), 60)
+    shown = tile[..., 3] > 0
+    assert shown.all(axis=1).sum() == 60 and shown.any(axis=1).sum() == 60  # of 120 rows
+    assert (tile[shown] == [7, 7, 7, 255]).all() and shown[30:90].all()
+    small = inside_tours._tile(np.full((30, 30, 3), 7, np.uint8), 60)
+    assert (small[..., 3] > 0).sum() == 60 * 60
 
 
 @pytest.fixture
@@ -48,9 +59,9 @@ def test_hide_a_square_starts_where_it_matters_most_and_says_the_drop(hidden):
     assert demo.parameters == {"size": 40, "row": 0, "column": 0}
     demo.controls["size"].value = 20
     demo.controls["row"].value, demo.controls["column"].value = 2, 1
-    assert "Hidden: 20 x 20 pixels, row 2, column 1." in demo.summary
+    assert "Hidden: 20 x 20 pixels, place 2 from the top, 1 from the left." in demo.summary
     assert "'church' with 63%; with nothing hidden it was 70%: 7 points less." in demo.summary
-    demo.apply("what matters least")
+    demo.apply("what speaks most against")
     assert demo.parameters == {"size": 40, "row": 2, "column": 2}
     assert "with 86%" in demo.summary and "16 points more" in demo.summary
 
@@ -71,3 +82,18 @@ def test_neighbour_rows_show_the_nearest():
     shown = [np.round(ax.images[0].get_array() * 255) for ax in figure.axes]
     for pixels, index in zip(shown, [0, 2, 3, 4, 1, 5], strict=True):
         np.testing.assert_array_equal(pixels, images[index][::3, ::3])
+
+
+def test_neighbours_of_the_same_owner_are_framed_otherwise_than_others():
+    images = np.zeros((4, 9, 9, 3), np.uint8)
+    features = np.array([[0.0], [1.0], [2.0], [9.0]])
+    figure = inside_tours.neighbour_rows(
+        images, features, [0], count=3, titles=["cup"], owners=[5, 5, 7, 5]
+    )
+    query, *found = (ax.spines["left"] for ax in figure.axes)
+    styles = [spine.get_linestyle() for spine in found]
+    assert styles[0] == styles[2] != styles[1] and found[0].get_edgecolor() != (
+        found[1].get_edgecolor()
+    )
+    assert [ax.get_title() for ax in figure.axes] == ["picture", "nearest: 1", "2", "3"]
+    assert figure.axes[0].get_ylabel() == "cup"
