@@ -154,7 +154,8 @@ def test_photos_of_a_kind_that_cannot_be_read_here_are_named(tmp_path, save_pict
     root = save_pictures(tmp_path / "pets", {"cats": 5})
     (root / "dogs").mkdir()
     (root / "dogs" / "a.HEIC").write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"dogs holds no pictures .*its \.heic files must be saved"):
+    words = r"dogs holds no pictures .*its \.heic files must be saved"
+    with pytest.raises(ValueError, match=words):
         folder(root).survey()
 
 
