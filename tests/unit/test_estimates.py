@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet_lib import estimates, models, networks, records, shapes
+from alexnet_lib import estimates, models, native, networks, records, shapes
 from alexnet_lib.estimates import byte_words, duration, estimate
 
 PAPER = networks.network("paper", 10)
@@ -79,8 +79,12 @@ def test_bytes_in_words(count, words):
     assert byte_words(count) == words
 
 
-def test_a_batch_really_leaves_about_that_much_behind():
-    """What autograd keeps for the way back, each piece of memory once, without the weights."""
+def test_a_batch_leaves_no_more_than_that_behind():
+    """What autograd keeps for the way back, each piece of memory once, without the weights.
+
+    The estimate counts what all layers put out. The compiled kernels keep less: of LRN's output
+    nothing, since pooling remembers one byte a window.
+    """
     model = models.alexnet("paper", 10, seed=0).train()
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, int] = {}
@@ -96,4 +100,5 @@ def test_a_batch_really_leaves_about_that_much_behind():
         y = model(x)  # holds the graph
     del y
     said = estimate(PAPER, 4, 0, 4, 256).maps
-    assert 0.75 < said / sum(kept.values()) < 1.25
+    least = 0.75 if native.compiled_library() is None else 0.6
+    assert least * said < sum(kept.values()) < 1.25 * said
