@@ -94,18 +94,18 @@ def test_the_text_when_nothing_is_done():
     assert re.fullmatch(r"00 Start here +0 of 1 +0 of 1 +○ output_size ★☆☆", lines[1])
     assert re.fullmatch(rf"all +0 of \d+ +0 of {len(EXERCISES)}", lines[-1])
     assert len(lines) == 2 + len(progress.chapters())
-    assert len({re.search(r" of \d+", line).end() for line in lines[1:]}) == 1, "columns in line"
+    assert len({re.search(r"\d of \d+", line).end() for line in lines[1:]}) == 1, "columns in line"
 
 
 def test_the_text_when_something_is_done(home):
-    learner.note("predictions", "00-stops", 54.0)
+    learner.note("predictions", "00-window", 54.0)
     learner.note("predictions", "99-gone", 1)  # no longer asked
     learner.note("passed", "lrn", {})
     learner.note("passed", "from_the_future", {})
     learner.note("solutions", "lrn", "2026-01-02")
     shown = progress.progress()
     lines = repr(shown).splitlines()
-    assert shown.passed >= {"lrn"} and "00-stops" in shown.predicted
+    assert shown.passed >= {"lrn"} and "00-window" in shown.predicted
     assert re.match(r"00 Start here +1 of 1 +0 of 1 ", lines[1])
     (lrn,) = (line for line in lines if line.startswith("05"))
     assert re.search(r"1 of 3   ○ lrn_row ★☆☆   ✓ lrn ★★☆   ○ convert ★★★$", lrn)
