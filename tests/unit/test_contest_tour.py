@@ -107,7 +107,7 @@ def test_steps_redraw_only_what_moves_and_give_the_same_picture():
     demo.controls["year"].value = 2014
     assert not drawn_anew
     stepped = demo.picture
-    demo._painter.known = []  # so that the next picture is drawn from nothing
+    demo._painter.background = None  # so that the next picture is drawn anew, in the same layout
     assert demo._painter.png() == stepped and drawn_anew
 
 
