@@ -26,6 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.spines import Spine
 from matplotlib.text import Text
 from PIL import Image
@@ -120,9 +121,12 @@ class Painter:
         return (artist.axes.get_zorder() if artist.axes else 0, artist.get_zorder())
 
     def _above(self, artist: Artist) -> bool:
-        """Whether an artist lies above one that moves; titles stand outside and never do."""
+        """Whether an artist lies above one that moves; titles stand outside and never do.
+
+        Legends count as lying below: they cost more than all lines together.
+        """
         axes = artist.axes
-        if axes is None or self._fixed(artist):
+        if axes is None or self._fixed(artist) or isinstance(artist, Legend):
             return False
         if isinstance(artist, Text) and artist not in axes.texts:
             return False
