@@ -196,34 +196,26 @@ def _relu(claim: Claim, read: Read) -> _Seen:
     return _Seen(ours, f"{seen.scale}; wider: {wide.scale}, which decides", wide.verdict)
 
 
-def _two_gpus(claim: Claim, read: Read) -> _Seen:
-    record = read("two_towers")
-    each = _gain(record, "one tower", "two towers")
-    return _points(record, each, claim.values["top1_points"], "")
+def _arms(name: str, without: str, arm: str) -> Callable[[Claim, Read], _Seen]:
+    """Return how a claim of so many points is measured: an arm of a record against another."""
+
+    def measure(claim: Claim, read: Read) -> _Seen:
+        record = read(name)
+        return _points(record, _gain(record, without, arm), claim.values["top1_points"], "")
+
+    return measure
 
 
-def _lrn(claim: Claim, read: Read) -> _Seen:
-    record = read("lrn_ablation")
-    each = _gain(record, "without LRN", "with LRN")
-    return _points(record, each, claim.values["top1_points"], "")
+_two_gpus = _arms("two_towers", "one tower", "two towers")
+_lrn = _arms("lrn_ablation", "without LRN", "with LRN")
+_pooling = _arms("pooling", "z=2, s=2", "z=3, s=2")
+_colour_gain = _arms("overfitting", "plain", "colour noise")
 
 
 def _lrn_cifar10(claim: Claim, read: Read) -> _Seen:
     record = read("lrn_cifar10")
     paper = claim.values["without_error_percent"] - claim.values["with_error_percent"]
     return _points(record, _gain(record, "without LRN", "with LRN"), paper, "")
-
-
-def _pooling(claim: Claim, read: Read) -> _Seen:
-    record = read("pooling")
-    each = _gain(record, "z=2, s=2", "z=3, s=2")
-    return _points(record, each, claim.values["top1_points"], "")
-
-
-def _colour_gain(claim: Claim, read: Read) -> _Seen:
-    record = read("overfitting")
-    each = _gain(record, "plain", "colour noise")
-    return _points(record, each, claim.values["top1_points"], "")
 
 
 def _dropout(claim: Claim, read: Read) -> _Seen:

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 
 from . import ablations, augment, datasets, models, optim, records, shapes
 from .batches import Batches
+from .keeping import Kept
 from .packing import ImageSet
 from .paper import LayerSpec, NetworkSpec
-from .races import Kept
 
 __all__ = [
     "RECIPE", "depth", "depth_arms", "ensemble", "ensemble_sentence", "miniature", "probabilities",

@@ -21,9 +21,10 @@ import torch.nn.functional as F
 from . import augment, datasets, evaluation, models, networks, optim, shapes
 from .ablations import spread
 from .batches import Batches, random_seed
+from .keeping import Kept
 from .packing import ImageSet
 from .paper import LayerSpec, NetworkSpec
-from .races import Kept, epochs_to
+from .races import epochs_to
 
 __all__ = [
     "ARMS", "TARGETS", "Arm", "network", "run", "sentence", "shuffled_labels", "ten_view_error",
