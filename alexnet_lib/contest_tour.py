@@ -12,6 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.transforms import Affine2D, ScaledTranslation, Transform
 
 from . import contest, plots
@@ -97,11 +98,11 @@ class _Chart:
             y = 8 + 15 * (len(methods) - 1 - methods.index(method))
             line, z = self.points[method, place], -1 if place == 1 else 5
             here = _moved(self.ax.transAxes, self.ax, x=x, y=y)
-            marker = self.ax.scatter(
-                1, 1, s=SIZES[place] ** 2, marker=line.get_marker(), clip_on=False, zorder=z,
-                facecolor=line.get_markerfacecolor(), edgecolor=line.get_color(), linewidth=1.8,
-                transform=here,
-            )  # fmt: skip
+            marker = self.ax.add_artist(Line2D(
+                [1], [1], markersize=SIZES[place], marker=line.get_marker(), clip_on=False,
+                zorder=z, linestyle="none", markerfacecolor=line.get_markerfacecolor(),
+                markeredgecolor=line.get_color(), markeredgewidth=1.8, transform=here,
+            ))  # fmt: skip
             size = FONT_SIZE["note"]
             beside = _moved(self.ax.transAxes, self.ax, x=x + 11, y=y - 0.585 * size)
             words = f"{method}, {'winner' if place == 1 else 'second'}"

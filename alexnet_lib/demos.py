@@ -10,8 +10,10 @@ import base64
 import html
 import io
 import re
+import struct
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -19,6 +21,7 @@ from typing import Any
 
 import anywidget
 import ipywidgets
+import numpy as np
 import traitlets
 from IPython.display import display
 from matplotlib.artist import Artist
@@ -33,7 +36,7 @@ from PIL import Image
 
 from . import palette, pictures, plots
 
-__all__ = ["Demo", "DemoManners", "Painter", "read_script", "sentence_html", "show"]
+__all__ = ["Demo", "DemoManners", "Painter", "quick_png", "read_script", "sentence_html", "show"]
 
 LARGE_PNG = 30_000  # bytes
 SCRIPTS = Path(__file__).with_name("js")
@@ -153,7 +156,24 @@ class Painter:
         self.known = artists
 
     def png(self) -> bytes:
-        """Return the figure as it is now, 100 pixels an inch."""
+        """Return the figure as it is now as PNG, 100 pixels an inch."""
+        self._follow()
+        return quick_png(self._pixels())
+
+    def jpeg(self) -> bytes:
+        """Return the same as JPEG, which takes a tenth of the time where photos are in it."""
+        self._follow()
+        stream = io.BytesIO()
+        self._pixels().save(stream, "JPEG", quality=95, subsampling=0)
+        return stream.getvalue()
+
+    def _pixels(self) -> Image.Image:
+        size = self.canvas.get_width_height()
+        pixels = Image.frombuffer("RGBA", size, self.canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+        return pixels.convert("RGB")
+
+    def _follow(self) -> None:
+        """Bring the canvas up to date."""
         artists = self._artists()
         same = [id(artist) for artist in artists] == [id(artist) for artist in self.known]
         changed = [artist for artist in artists if artist.stale]
@@ -171,11 +191,22 @@ class Painter:
         for artist in self.front:
             artist.draw(renderer)
             artist.stale = False
-        size = self.canvas.get_width_height()
-        pixels = Image.frombuffer("RGBA", size, self.canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
-        stream = io.BytesIO()
-        pixels.convert("RGB").save(stream, "PNG", compress_level=1)
-        return stream.getvalue()
+
+
+def quick_png(pixels: Image.Image) -> bytes:
+    """Return an RGB picture as PNG, without Pillow's search for the best filter of each row.
+
+    That search takes two thirds of the time and gains nothing on charts.
+    """
+    width, height = pixels.size
+    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each begins with its filter, 0
+    rows[:, 1:] = np.asarray(pixels).reshape(height, 3 * width)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a colour, RGB
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 def _lighter(png: bytes) -> bytes:
@@ -203,6 +234,7 @@ class Demo(ipywidgets.VBox):
     controls: name -> an ipywidgets control with a value. The name is the label, unless the
     control has a description. presets: button text -> {control's name: value}.
     name: for the printed form, `Demo(k=2): sentence`. width, height: of the picture, in inches.
+    photo: whether it shows photos; then it is sent as JPEG, which takes a tenth of the time.
 
     `demo.controls["k"].value = 5` updates at once; `demo.summary` is the sentence.
     Whatever compute or draw raises becomes the sentence, and the last picture stays.
@@ -212,7 +244,7 @@ class Demo(ipywidgets.VBox):
         self, compute: Callable[..., Any], draw: Callable[[Figure, Any], str],
         controls: Mapping[str, ipywidgets.ValueWidget],
         presets: Mapping[str, Mapping[str, Any]] | None = None, *, name: str = "Demo",
-        width: float = palette.FIGURE_WIDTH, height: float = 3.0,
+        width: float = palette.FIGURE_WIDTH, height: float = 3.0, photo: bool = False,
     ) -> None:
         self.controls = dict(controls)
         self.presets = {label: dict(values) for label, values in (presets or {}).items()}
@@ -224,7 +256,8 @@ class Demo(ipywidgets.VBox):
         self._state = threading.Lock()
         self._busy = self._again = self._paused = False
         size = {"width": f"{self._pixels()}px", "max_width": "100%"}
-        self._picture = ipywidgets.Image(format="png", layout=size)
+        self._photo = photo
+        self._picture = ipywidgets.Image(format="jpeg" if photo else "png", layout=size)
         self._sentence = ipywidgets.HTML()
         self._sentence.add_class("alexnet-summary")
         for label, control in self.controls.items():
@@ -301,7 +334,8 @@ class Demo(ipywidgets.VBox):
             with _without_gradients():
                 data = self._compute(**parameters)
             self.summary = str(self._draw(self._figure, data))
-            self._picture.value = self._painter.png()
+            painter = self._painter
+            self._picture.value = painter.jpeg() if self._photo else painter.png()
             state = "alexnet-sentence"
         except Exception as error:  # a demo must stay alive: say it, and keep the last picture
             self.summary = (
@@ -319,7 +353,8 @@ class Demo(ipywidgets.VBox):
     @property
     def picture(self) -> bytes:
         """The picture as it stands, as PNG."""
-        return bytes(self._picture.value)
+        shown = bytes(self._picture.value)
+        return quick_png(Image.open(io.BytesIO(shown))) if self._photo else shown
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value}" for name, value in self.parameters.items())

@@ -16,6 +16,7 @@ from PIL import Image
 from . import inspection, pictures, plots
 from .deconvolution import Portrait
 from .demos import Demo
+from .numerals import Numeral
 from .palette import COLOURS, FONT_SIZE, LINE_STYLES
 
 __all__ = ["contrast", "hide_a_square", "neighbour_rows", "unit_portraits"]
@@ -82,13 +83,13 @@ def unit_portraits(portraits: Mapping[str, Sequence[Portrait]], columns: int = 4
     def draw(figure: Figure, data: dict[str, Any]) -> str:
         if not figure.axes:
             ax = figure.subplots()
-            parts["image"] = ax.imshow(data["sheet"], interpolation="nearest")
-            pictures.bare(ax)
+            parts["image"] = pictures.pixel_image(data["sheet"], ax)
             ax.set_yticks([TILE / 2, 1.5 * TILE + GAP], ["in the\npicture", "what\ncame back"])
             ax.tick_params(axis="y", length=0)
             parts["answers"] = [
-                ax.text(number * (TILE + GAP) + TILE / 2, -GAP, "", ha="center", va="bottom",
-                        fontsize=FONT_SIZE["note"], color=COLOURS["text"])
+                ax.add_artist(Numeral(
+                    number * (TILE + GAP) + TILE / 2, -GAP, "", ha="center", va="bottom",
+                    size=FONT_SIZE["note"], color=COLOURS["text"], clip_on=False))
                 for number in range(columns)
             ]
             ax.set_title(" ", fontsize=FONT_SIZE["note"])  # room for the answers
@@ -115,7 +116,7 @@ def unit_portraits(portraits: Mapping[str, Sequence[Portrait]], columns: int = 4
     }
     presets = {"first layer": {"layer": stages[0], "unit": 1},
                "last layer": {"layer": stages[-1], "unit": 1}}  # fmt: skip
-    return Demo(compute, draw, controls, presets, name="unit portraits", height=3.6)
+    return Demo(compute, draw, controls, presets, name="unit portraits", height=3.6, photo=True)
 
 
 def _heat(ax: Axes, drops: np.ndarray, most: float, side: int) -> Any:
@@ -200,7 +201,7 @@ def hide_a_square(
         name: {"size": sizes[-1], "row": int(row), "column": int(column)}
         for name, (row, column) in (("what matters most", at), ("what speaks most against", least))
     }
-    return Demo(compute, draw, controls, presets, name="hide a square", height=3.1)
+    return Demo(compute, draw, controls, presets, name="hide a square", height=3.1, photo=True)
 
 
 def neighbour_rows(

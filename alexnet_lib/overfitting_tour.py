@@ -75,8 +75,7 @@ def augmented_photo(name: str = "astronaut") -> Demo:
         for width, colour in ((4.5, COLOURS["background"]), (2.5, COLOURS["highlight"])):
             parts.setdefault("frames", []).append(whole.add_patch(Rectangle(
                 (0, 0), CROP, CROP, facecolor="none", edgecolor=colour, linewidth=width)))
-        pictures.image(data["seen"], title="its input, 224 x 224, enlarged", ax=seen)
-        parts["seen"] = seen.images[0]
+        parts["seen"] = pictures.pixel_image(data["seen"], seen, "its input, 224 x 224, enlarged")
 
     def draw(figure: Figure, data: dict[str, Any]) -> str:
         if not figure.axes:
@@ -116,7 +115,7 @@ def augmented_photo(name: str = "astronaut") -> Demo:
         "far too strong": still | {"first": 1.0, "second": 2.5, "third": -1.5, "strength": 1.0},
     }
     return Demo(compute, draw, controls, presets, name="augmented photo",
-                width=6.2, height=3.0)
+                width=6.2, height=3.0, photo=True)
 
 
 # Ten units behind a ReLU and the weights that the next unit has for them, made up once: their

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from . import patients, plots, records, valley
 from .demos import Demo
+from .numerals import Numeral
 from .palette import COLOURS, FONT_SIZE, LINE_STYLES, MARKERS
 from .paper import DIARY_2012, RECIPES, STOPPED_2012
 
@@ -197,20 +198,22 @@ def _start_board(figure: Figure, record: Mapping[str, Any]) -> dict[str, Any]:
         _title(ax, title)
     axes[6].set_yticks([1, 2, 4], ["1", "2", "4"])
     axes[6].minorticks_off()
-    note = {"xycoords": "axes fraction", "color": COLOURS["text"], "fontsize": 7.5}
-    loss.annotate("dotted: chance", (0.03, 0.9), **note)
-    lines["note"] = loss.annotate("dashed: healthy", (0.03, 0.79), **note)
+    # words lie below what moves, so that they need not be drawn again with it
+    below = {"color": COLOURS["text"], "zorder": 0.6}
+    note = below | {"transform": loss.transAxes, "size": 7.5, "ha": "left", "va": "bottom"}
+    loss.text(0.03, 0.9, "dotted: chance", **note)
+    lines["note"] = loss.add_artist(Numeral(0.03, 0.79, "dashed: healthy", **note))
     test = axes[7]
     lines["bars"] = test.barh([1, 0], [0, 0], height=0.5, color=COLOURS["after"])
     test.set(xlim=(0, 1.02), ylim=(-0.6, 1.9))
     test.set_xticks([0, 0.5, 1], ["0", "50%", "100%"])
     test.set_yticks([])
-    test.annotate("right", (0.02, 1.3), fontsize=FONT_SIZE["note"])
-    test.annotate("asked twice: changed", (0.02, 0.3), fontsize=FONT_SIZE["note"])
+    test.annotate("right", (0.02, 1.3), **below, fontsize=FONT_SIZE["note"])
+    test.annotate("asked twice: changed", (0.02, 0.3), **below, fontsize=FONT_SIZE["note"])
     test.axvline(1 / len(record["classes"]), 0.5, 0.85, color=COLOURS["muted"],
                  linestyle=LINE_STYLES["muted"], lw=1)  # fmt: skip
-    test.annotate("chance", (1 / len(record["classes"]), 1.65), ha="center",
-                  color=COLOURS["text"], fontsize=FONT_SIZE["note"])  # fmt: skip
+    test.annotate("chance", (1 / len(record["classes"]), 1.65), ha="center", **below,
+                  fontsize=FONT_SIZE["note"])  # fmt: skip
     _title(loss, "loss")
     _title(test, "test on new photos")
     for ax in axes:
@@ -248,7 +251,8 @@ def _move_board(lines: Mapping[str, Any], record: Mapping[str, Any], name: str, 
             values = np.clip(_row(one, measure, at), low * 1.3 if log else low,
                              high / 1.3 if log else high)  # fmt: skip
             lines[key].set_data(np.arange(1, len(values) + 1), values)
-    lines["note"].set_visible(name != "healthy")
+    if lines["note"].get_visible() != (name != "healthy"):
+        lines["note"].set_visible(name != "healthy")
     test = file["test"] or {"top1": 0.0, "changed_answers": 0.0}
     for bar, key in zip(lines["bars"], ("top1", "changed_answers"), strict=True):
         bar.set_width(test[key])

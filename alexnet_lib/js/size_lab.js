@@ -191,6 +191,8 @@ function render({ model, el }) {
 
   function redraw() {
     const { rounding: way, pools: poolsWay, ...values } = state.get();
+    // asked for before anything is written: a width asked for later lays the whole page out anew
+    const [whole, part, side] = [main, corner, map].map(({ square }) => square.clientWidth);
     for (const name of Object.keys(LIMITS)) dials[name].update({ value: values[name] });
     rounding.update(way);
     pools.update(poolsWay === "ceil");
@@ -204,12 +206,12 @@ function render({ model, el }) {
     }
     words.element.classList.toggle("alexnet-refused", why !== "");
     map.element.style.visibility = corner.element.style.visibility = why ? "hidden" : "";
-    if (why) return refuse(now, why);
+    if (why) return refuse(now, why, whole);
     const found = stops(now);
     const { row, column } = marked();
-    drawMain(now, found, row, column);
-    drawCorner(now, found);
-    drawMap(now, found, row, column);
+    drawMain(now, found, row, column, whole);
+    drawCorner(now, found, part);
+    drawMap(now, found, row, column, side);
     say(line, reading(now, row, column));
     words.update(sentences(now, found));
     const later = chain(found.outputs, poolsWay);
@@ -217,8 +219,8 @@ function render({ model, el }) {
     say(result, consequence(later));
   }
 
-  function refuse(now, why) {
-    const unit = width ? main.square.clientWidth / extent(now) : 0;
+  function refuse(now, why, across) {
+    const unit = width ? across / extent(now) : 0;
     if (Number.isFinite(unit)) {
       place(main.canvas, photo?.canvas, 0, now.size, now.padding, unit);
       main.svg.replaceChildren(...outline(0, 0, now, 0, unit, "alexnet-next"));
@@ -228,10 +230,10 @@ function render({ model, el }) {
     words.update(`${why[0].toUpperCase()}${why.slice(1)} Move a slider back, or press a preset.`);
   }
 
-  function drawMain(now, found, row, column) {
+  function drawMain(now, found, row, column, across) {
     const edge = now.size + 2 * now.padding;
     const end = (found.outputs - 1) * now.stride + now.kernel;
-    const unit = main.square.clientWidth / extent(now);
+    const unit = across / extent(now);
     place(main.canvas, photo?.canvas, 0, now.size, now.padding, unit);
     const digits = photo?.example ? numbersIn(photo.grey, now.size, unit, now.padding, (i) => photo.grey[i] > 4) : [];
     const starts = Array.from({ length: found.outputs }, (_, i) => i * now.stride * unit);
@@ -245,12 +247,12 @@ function render({ model, el }) {
     say(main.note, `${now.size} × ${now.size}${now.padding ? " and zeros around" : ""}`);
   }
 
-  function drawCorner(now, found) {
+  function drawCorner(now, found, across) {
     const edge = now.size + 2 * now.padding;
     const whole = extent(now);
     const side = Math.min(whole, Math.max(8, now.kernel + 2 * now.stride));
     const from = whole - side;
-    const unit = corner.square.clientWidth / side;
+    const unit = across / side;
     const first = Math.max(0, from - now.padding); // the first of the picture's pixels in here
     place(corner.canvas, photo?.canvas, first, now.size - first, first + now.padding - from, unit);
     const end = (found.outputs - 1) * now.stride + now.kernel;
@@ -264,12 +266,12 @@ function render({ model, el }) {
     set(corner.square, { "aria-label": `the last windows at the bottom right; ${left}` });
   }
 
-  function drawMap(now, found, row, column) {
+  function drawMap(now, found, row, column, across) {
     const { outputs } = found;
     const asked = Object.values(now).join();
     if (photo && asked !== shown) showMap(map.canvas, edgeMap(photo.grey, now), outputs, photo.example ? 1.15 : 0.6);
     shown = photo ? asked : "";
-    const unit = map.square.clientWidth / outputs;
+    const unit = across / outputs;
     Object.assign(map.canvas.style, { left: 0, top: 0, width: "100%", height: "100%" });
     const box = { x: column * unit, y: row * unit, width: unit, height: unit };
     map.svg.replaceChildren(...mapNumbers(now, outputs, unit), draw("rect", { class: "alexnet-halo", ...box }), draw("rect", { class: "alexnet-window alexnet-this", ...box }));

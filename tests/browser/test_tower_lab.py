@@ -39,11 +39,11 @@ def check_numbers(lab: Locator) -> None:
         batch = rng.randint(1, 1024)
         put(lab, "batch", str(batch))
         for name in rng.sample(tower_lab.READERS, 3):
-            before = switch(lab, name).get_attribute("aria-checked")
+            was_both = name in both
+            expect(switch(lab, name)).to_have_attribute("aria-checked", str(was_both).lower())
             switch(lab, name).click()
-            after = {"true": "false", "false": "true"}[before]
-            expect(switch(lab, name)).to_have_attribute("aria-checked", after)
-            both = [n for n in (*both, name) if n != name or after == "true"]
+            expect(switch(lab, name)).to_have_attribute("aria-checked", str(not was_both).lower())
+            both = [each for each in both if each != name] if was_both else [*both, name]
         spec = tower_lab.tower_network(tower_lab.WIDTHS[widths])
         rows = shapes.tower_rows(spec, both, towers)
         one, other = ([sum(getattr(row, cost)[gpu] for row in rows) for cost in

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from alexnet_lib import datasets, plots
+from alexnet_lib import datasets, pictures, plots
 from alexnet_lib.numerals import Numeral
 from alexnet_lib.palette import COLOURS, LINE_STYLES
 
@@ -216,6 +216,27 @@ def block(ax):
     collections = [c for c in ax.collections if isinstance(c, PolyCollection)]
     tiles, _, frames, marks, outside = collections
     return tiles, frames, marks, outside
+
+
+@pytest.mark.parametrize("shape", [(20, 20, 3), (10, 20, 3), (8, 4, 4), (200, 200, 4)])
+def test_pixel_image_draws_what_imshow_draws(shape):
+    pixels, others = np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)
+    drawn = []
+    for quick in (False, True):
+        figure = Figure(figsize=(2, 2), dpi=100)
+        canvas, ax = FigureCanvasAgg(figure), figure.add_axes((0, 0, 1, 1))
+        if quick:
+            image = pictures.pixel_image(pixels, ax)
+        else:
+            image = ax.imshow(pixels, interpolation="nearest")
+            pictures.bare(ax)
+        for shown in (pixels, others):
+            image.set_data(shown)
+            canvas.draw()
+            drawn.append(np.asarray(canvas.buffer_rgba()).astype(int))
+    assert np.abs(drawn[0] - drawn[1]).max() > 100
+    for slow, fast in ((drawn[0], drawn[2]), (drawn[1], drawn[3])):
+        assert np.abs(slow - fast).max() <= 1  # what lies under half-transparent pixels is rounded
 
 
 def test_window_over_channels_marks_the_window_and_what_falls_outside():

@@ -55,6 +55,29 @@ def test_moving_a_control_changes_picture_and_sentence():
     assert Image.open(io.BytesIO(demo.picture)).size == (760, 200)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (760, 380)])
+def test_quick_png_is_read_back_to_the_byte(size):
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    png = demos.quick_png(Image.fromarray(noise))
+    read = Image.open(io.BytesIO(png))
+    read.verify()  # every chunk's checksum
+    assert (read.format, read.mode) == ("PNG", "RGB")
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), noise)
+
+
+def test_a_demo_of_photos_sends_jpeg_and_keeps_a_png_for_the_page():
+    plain, demo = make(), make(photo=True)
+    sent = Image.open(io.BytesIO(demo._picture.value))
+    assert (sent.format, demo._picture.format) == ("JPEG", "jpeg")
+    assert Image.open(io.BytesIO(demo.picture)).format == "PNG"
+    assert np.abs(pixels(demo.picture) - pixels(plain.picture)).mean() < 1
+    data, _ = demo._repr_mimebundle_()
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).format == "PNG"
+    before = demo.picture
+    demo.controls["k"].value = 8
+    assert demo.picture != before
+
+
 def test_printed_form_is_deterministic():
     assert repr(make()) == "Demo(k=2): max = 3"
     assert repr(make(name="shrink")) == "shrink(k=2): max = 3"
