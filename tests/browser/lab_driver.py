@@ -34,8 +34,10 @@ NO_CHROMIUM = (
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
-    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
 }
+# every cell is laid out, seen or not, so that tests find all of them; a learner's JupyterLab skips
+# what is out of sight, which is faster
+ALL_CELLS = {"@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"}}
 
 
 def find_chromium(playwright: Playwright | None = None) -> str | None:
@@ -65,10 +67,12 @@ class LabServer:
     """JupyterLab on 127.0.0.1, serving copies of notebooks from a temporary folder.
 
     Nothing of the user's is read or written: configuration, settings, workspaces and the
-    learner's answers live in `folder`. Use it as a context manager.
+    learner's answers live in `folder`. Use it as a context manager. all_cells: see ALL_CELLS.
     """
 
-    def __init__(self, folder: Path, notebooks: list[Path], *, theme: str = "light") -> None:
+    def __init__(
+        self, folder: Path, notebooks: list[Path], *, theme: str = "light", all_cells: bool = True
+    ) -> None:
         self.folder, self.token, self.url = folder, secrets.token_hex(16), ""
         self.work = folder / "work"
         (self.work / "chapters").mkdir(parents=True)
@@ -79,6 +83,7 @@ class LabServer:
                 shutil.copytree(ROOT / name, self.work / name)
         themes = {"theme": f"JupyterLab {theme.capitalize()}"}
         settings = {**SETTINGS, "@jupyterlab/apputils-extension/themes": themes}
+        settings |= ALL_CELLS if all_cells else {}
         for plugin, values in settings.items():
             file = folder / "settings" / f"{plugin}.jupyterlab-settings"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +210,7 @@ class Demo:
         found = []
         for widget in self.root.locator(".widget-slider:visible").all():
             label = widget.locator(".widget-label")
-            name = label.first.inner_text() if label.count() else ""
+            name = (label.first.text_content() if label.count() else "") or ""
             handles = widget.locator("[role=slider]:not([aria-disabled=true])").all()
             for number, handle in enumerate(handles):
                 end = ("", " (upper)")[min(number, 1)]

@@ -161,7 +161,7 @@ def measure(
     }  # fmt: skip
     problems: list[str] = record["problems"]
     with tempfile.TemporaryDirectory() as temporary:
-        with LabServer(Path(temporary), notebooks) as server:
+        with LabServer(Path(temporary), notebooks, all_cells=False) as server:  # as learners have it
             for notebook in notebooks:
                 started = time.monotonic()
                 page = NotebookPage(browser, server, notebook.name, **WINDOW)
