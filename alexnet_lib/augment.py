@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from . import crop_kernels
+
 __all__ = [
     "centre_crop",
     "colour_components",
@@ -113,22 +115,32 @@ def _rows(count: int, within: tuple[int, int] | None) -> tuple[slice, int]:
 
 
 def random_crops(
-    images: torch.Tensor, size: int, generator: torch.Generator | None = None, flip: bool = True,
-    within: tuple[int, int] | None = None,
+    images: torch.Tensor | np.ndarray, size: int, generator: torch.Generator | None = None,
+    flip: bool = True, within: tuple[int, int] | None = None, chosen: np.ndarray | None = None,
 ) -> torch.Tensor:
     """Cut a random square from every picture and mirror every second one or so [P §4.1].
 
-    images: uint8 (N, H, W, C), on any device. size: side of the square. generator: on the CPU.
+    images: uint8 (N, H, W, C), on any device; or packed pictures in memory, an array. chosen:
+    which of them, all by default. size: side of the square. generator: on the CPU.
     within: (first, total) where these are pictures first, first + 1, ... of a batch of `total`;
     each then gets what it would get if the batch were cut as a whole.
     Returns uint8 (N, size, size, C). Raises ValueError where the square doesn't fit.
     """
     N, H, W, _ = images.shape
     _check_crop(H, W, size)
-    rows, total = _rows(N, within)
+    rows, total = _rows(N if chosen is None else len(chosen), within)
     tops = torch.randint(H - size + 1, (total,), generator=generator)[rows]
     lefts = torch.randint(W - size + 1, (total,), generator=generator)[rows]
     mirrored = (torch.rand(total, generator=generator)[rows] < 0.5) & flip
+    if not isinstance(images, torch.Tensor):
+        chosen = np.arange(N) if chosen is None else chosen
+        found = crop_kernels.pointers(images, chosen)
+        if found is not None:
+            starts, _alive = found
+            return crop_kernels.cut(starts, images.shape[1:], size, tops, lefts, mirrored)
+        images, chosen = torch.from_numpy(np.array(images[chosen])), None
+    if chosen is not None:
+        images = images[chosen]
     cut = _cut_one_by_one if images.device.type == "cpu" else _cut_at_once
     return cut(images, size, tops, lefts, mirrored)
 

@@ -92,12 +92,11 @@ class Batches:
         before = step * self.batch_size
         chosen = np.array(order[before + first : before + last])
         generator = torch.Generator().manual_seed(random_seed("crops", self.seed, epoch, step))
+        pictures, which = self.images.images, chosen
         if self.resident is not None:
-            pictures = self.resident[torch.from_numpy(chosen).to(self.device)]
-        else:
-            pictures = torch.from_numpy(np.asarray(self.images.images[chosen]))
+            pictures, which = self.resident, torch.from_numpy(chosen).to(self.device)
         within = (first, total)
-        crops = augment.random_crops(pictures, self.size, generator, self.flip, within)
+        crops = augment.random_crops(pictures, self.size, generator, self.flip, within, which)
         if self.resident is None:
             crops = crops.to(self.device, non_blocking=True)
         x = augment.to_input(crops, self.mean)

@@ -85,8 +85,7 @@ def inputs(
 def _packed_epoch(images: np.ndarray, batch_size: int) -> None:
     order = np.random.default_rng().permutation(len(images))
     for first in range(0, len(order), batch_size):
-        chosen = torch.from_numpy(np.asarray(images[order[first : first + batch_size]]))
-        augment.random_crops(chosen, CROP)
+        augment.random_crops(images, CROP, chosen=order[first : first + batch_size])
 
 
 def shards(device: str = "cpu", rounds: int = 5, batch_size: int = 128) -> Rows:

@@ -56,18 +56,19 @@ def _wide(x: torch.Tensor) -> torch.Tensor:
 
 
 def _portable_forward(
-    x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float
+    x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float,
+    relu: bool = False,
 ) -> torch.Tensor:
-    wide = _wide(x)
+    wide = _wide(x.relu() if relu else x)
     s = _window_sum(wide * wide, groups, behind, ahead).mul_(c).add_(k)
     return _inverse_power(s, beta, k > 0 and c >= 0).mul_(wide).to(x.dtype)
 
 
 def _portable_backward(
     g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float,
-    k: float,
+    k: float, relu: bool = False,
 ) -> torch.Tensor:
-    wide, g_wide = _wide(x), _wide(g)
+    wide, g_wide = _wide(x.relu() if relu else x), _wide(g)
     s = _window_sum(wide * wide, groups, behind, ahead).mul_(c).add_(k)
     never_zero = k > 0 and c >= 0
     power = _inverse_power(s, beta, never_zero)
@@ -75,7 +76,8 @@ def _portable_backward(
     if not never_zero:
         term.masked_fill_(s == 0, 0)
     total = _window_sum(term, groups, ahead, behind)  # reversed: the windows that hold i
-    return power.mul_(g_wide).addcmul_(wide, total, value=-2 * beta * c).to(x.dtype)
+    slope = power.mul_(g_wide).addcmul_(wide, total, value=-2 * beta * c)
+    return (slope.masked_fill_(wide <= 0, 0) if relu else slope).to(x.dtype)
 
 
 def _in_parts(function: Callable, tensors: tuple[torch.Tensor, ...], *window) -> torch.Tensor:
@@ -108,11 +110,13 @@ def _on_gpu(x: torch.Tensor, behind: int, ahead: int) -> bool:
 def _by_triton(x: torch.Tensor, g: torch.Tensor | None, *window) -> torch.Tensor:
     from . import triton_lrn
 
+    *window, relu = window
     source, channels_last = _layout(x)
     if g is None:
-        return _laid_out_like(x, triton_lrn.forward(source, window, channels_last))
+        return _laid_out_like(x, triton_lrn.forward(source, window, channels_last, relu))
     form = torch.channels_last if channels_last else torch.contiguous_format
-    slope = triton_lrn.backward(g.contiguous(memory_format=form), source, window, channels_last)
+    g = g.contiguous(memory_format=form)
+    slope = triton_lrn.backward(g, source, window, channels_last, relu)
     return _laid_out_like(x, slope)
 
 
@@ -131,8 +135,8 @@ def _laid_out_like(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def _compiled(name: str, x: torch.Tensor, g: torch.Tensor | None, *window) -> torch.Tensor:
-    """Run c/lrn.c's function `name` on threads; window is (groups, behind, ahead, c, beta, k)."""
-    groups, behind, ahead, c, beta, k = window
+    """Run c/lrn.c's function `name` on threads; window: what `lrn` takes after x."""
+    groups, behind, ahead, c, beta, k, relu = window
     source, channels_last = _layout(x)
     form = torch.channels_last if channels_last else torch.contiguous_format
     given = [source] if g is None else [source, g.contiguous(memory_format=form)]
@@ -145,7 +149,7 @@ def _compiled(name: str, x: torch.Tensor, g: torch.Tensor | None, *window) -> to
     n = UNIT[channels_last] // (G + max(behind, ahead))
     n = max(1, n) if channels_last else min(P, 256, max(16, n // 16 * 16))
     half = x.dtype == torch.bfloat16
-    maps = Maps(N, C, P, G, behind, ahead, n, channels_last, half, c, beta, k)
+    maps = Maps(N, C, P, G, behind, ahead, n, channels_last, half, relu, c, beta, k)
     library = compiled_library()
     function, size = getattr(library, name), 2 * len(given) * library.lrn_buffer(maps)
     pointers = [tensor.data_ptr() for tensor in (*given, result)]
@@ -160,15 +164,17 @@ def _compiled(name: str, x: torch.Tensor, g: torch.Tensor | None, *window) -> to
 
 @torch.library.custom_op("alexnet::lrn", mutates_args=())
 def lrn(
-    x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float
+    x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float,
+    relu: bool = False,
 ) -> torch.Tensor:
     """Normalize x (N, C, ...) over windows of channels; see the module's text for the formula.
 
     groups: towers that windows stay within; it divides C. behind, ahead: channels before and
-    after the one normalized, at least 0. c, beta, k: reals.
+    after the one normalized, at least 0. c, beta, k: reals. relu: normalize max(x, 0), which
+    saves a ReLU its passes over memory, forward and backward.
     Returns a tensor of x's shape and type. Where k + c * S is 0 the result is 0.
     """
-    window = (groups, behind, ahead, c, beta, k)
+    window = (groups, behind, ahead, c, beta, k, relu)
     if _usable(x):
         return _compiled("lrn_forward", x, None, *window)
     if _on_gpu(x, behind, ahead):
@@ -179,9 +185,9 @@ def lrn(
 @torch.library.custom_op("alexnet::lrn_backward", mutates_args=())
 def _lrn_backward(
     g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float,
-    k: float,
+    k: float, relu: bool,
 ) -> torch.Tensor:
-    window = (groups, behind, ahead, c, beta, k)
+    window = (groups, behind, ahead, c, beta, k, relu)
     if _usable(x):
         return _compiled("lrn_backward", x, g, *window)
     if _on_gpu(x, behind, ahead):
@@ -191,12 +197,12 @@ def _lrn_backward(
 
 
 @lrn.register_fake
-def _(x, groups, behind, ahead, c, beta, k):
+def _(x, groups, behind, ahead, c, beta, k, relu=False):
     return torch.empty_like(x)
 
 
 @_lrn_backward.register_fake
-def _(g, x, groups, behind, ahead, c, beta, k):
+def _(g, x, groups, behind, ahead, c, beta, k, relu):
     return torch.empty_like(x)
 
 
@@ -207,17 +213,18 @@ def _save(ctx, inputs, output) -> None:
 
 def _gradient(ctx, g):
     (x,) = ctx.saved_tensors
-    return _lrn_backward(g, x, *ctx.window), *[None] * 6
+    return _lrn_backward(g, x, *ctx.window), *[None] * 7
 
 
 lrn.register_autograd(_gradient, setup_context=_save)
 
 
 def lrn_portable(
-    x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float
+    x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float,
+    relu: bool = False,
 ) -> torch.Tensor:
     """Do what `lrn` does in plain torch operations, without a gradient of its own."""
-    return _portable_forward(x, groups, behind, ahead, c, beta, k)
+    return _portable_forward(x, groups, behind, ahead, c, beta, k, relu)
 
 
 def portable_passes(x: torch.Tensor, g: torch.Tensor, *window: float) -> tuple[torch.Tensor, ...]:

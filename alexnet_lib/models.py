@@ -28,9 +28,11 @@ class LRN(nn.Module):
         super().__init__()
         self.spec = spec
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (N, C, H, W) -> the same
+    def forward(self, x: torch.Tensor, relu: bool = False) -> torch.Tensor:
+        """(N, C, H, W) -> the same; relu: take x through a ReLU first, in the same pass."""
         s = self.spec
-        return ops.local_response_norm(x, s.size, s.alpha, s.beta, s.k, s.convention, s.groups)
+        constants = (s.size, s.alpha, s.beta, s.k, s.convention, s.groups)
+        return ops.local_response_norm(x, *constants, relu=relu)
 
     def extra_repr(self) -> str:
         s = self.spec
@@ -165,6 +167,35 @@ def starting_values(
         yield f"{paths[layer.name]}.bias", bias
 
 
+class Stages(nn.Sequential):
+    """Modules one after the other; a ReLU right before an LRN is left to it, to the same result.
+
+    That saves five passes over layer 1's maps in training. Where someone listens to either of the
+    two by a hook, both run as they stand.
+    """
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        left = None  # a ReLU that the next module takes over
+        modules = list(self)
+        for module, following in zip(modules, [*modules[1:], None], strict=True):
+            if _takes_over(module, following):
+                left = module
+            else:
+                x = module(x) if left is None else module(x, relu=True)
+                left = None
+        return x
+
+
+def _takes_over(module: nn.Module, following: nn.Module | None) -> bool:
+    if type(module) is not nn.ReLU or type(following) is not LRN:
+        return False
+    return not any(
+        each._forward_hooks or each._forward_pre_hooks or each._backward_hooks
+        or each._backward_pre_hooks
+        for each in (module, following)
+    )
+
+
 class Net(nn.Module):
     """A network built from a NetworkSpec: `features` over maps, then `classifier` over vectors.
 
@@ -188,7 +219,7 @@ class Net(nn.Module):
             else:
                 self.add_module(key, module)
             shape = row.output
-        self.features = nn.Sequential(parts["features"])
+        self.features = Stages(parts["features"])
         self.classifier = nn.Sequential(parts["classifier"])
         self._between = [name for name in self.stages if "." not in self.stages[name]]
 

@@ -35,7 +35,8 @@ class Maps(ctypes.Structure):
     _fields_ = [
         *((name, SIZE) for name in ("images", "channels", "positions", "group")),
         *((name, SIZE) for name in ("behind", "ahead", "n")),
-        ("channels_last", INT), ("half", INT), ("c", REAL), ("beta", REAL), ("k", REAL),
+        *((name, INT) for name in ("channels_last", "half", "relu")),
+        *((name, REAL) for name in ("c", "beta", "k")),
     ]  # fmt: skip
 
 
@@ -47,6 +48,12 @@ class Pools(ctypes.Structure):
         *((name, SIZE) for name in ("kernel", "stride", "padding")),
         ("channels_last", INT),
     ]  # fmt: skip
+
+
+class Crops(ctypes.Structure):
+    """The struct of the same name in c/crop.c."""
+
+    _fields_ = [(name, SIZE) for name in ("W", "C", "size")]
 
 
 def _cache_folder() -> Path:
@@ -97,7 +104,7 @@ def compiled_library() -> ctypes.CDLL | None:
         loaded = ctypes.CDLL(str(library))
     except (OSError, subprocess.SubprocessError):
         return None  # the portable path gives the same numbers
-    maps, pools = ctypes.POINTER(Maps), ctypes.POINTER(Pools)
+    maps, pools, crops = map(ctypes.POINTER, (Maps, Pools, Crops))
     for name, arguments, result in (
         ("expect", [POINTER, SIZE], None),
         ("lrn_units", [maps], SIZE),
@@ -106,6 +113,7 @@ def compiled_library() -> ctypes.CDLL | None:
         ("lrn_backward", [maps, *[POINTER] * 4, SIZE, SIZE], None),
         ("pool_forward", [pools, *[POINTER] * 3, SIZE, SIZE], None),
         ("pool_backward", [pools, *[POINTER] * 3, SIZE, SIZE], None),
+        ("crop", [crops, *[POINTER] * 5, SIZE, SIZE], None),
         ("sgd_step", [*[POINTER] * 3, SIZE, SIZE, REAL, REAL, REAL], None),
     ):  # fmt: skip
         function = getattr(loaded, name)

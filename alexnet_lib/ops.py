@@ -73,12 +73,14 @@ def coefficient(convention: str, size: int, alpha: float) -> float:
 def local_response_norm(
     x: torch.Tensor, size: int | None = None, alpha: float | None = None,
     beta: float | None = None, k: float | None = None, convention: str = "paper", groups: int = 1,
+    relu: bool = False,
 ) -> torch.Tensor:
     """Divide every value by a power of what its neighbours in channel say.
 
     x: (N, C, ...), floating point. size, alpha, beta, k: as `convention` means them; what is
     left out takes that convention's own default. convention: a name in paper.CONVENTIONS.
     groups: towers; with 2, no window crosses from the first half of the channels to the second.
+    relu: normalize max(x, 0) instead, in the same pass.
     Returns y = x * (k + c * S) ** -beta in x's shape and type, S the sum of squares in the
     window, which is clipped at the first and last channel. 0/0 is 0: with k = 0 a channel whose
     window holds only zeros stays 0.
@@ -99,7 +101,7 @@ def local_response_norm(
         )
     behind, ahead = window(convention, size)
     c = coefficient(convention, size, alpha)
-    return kernels.lrn(x, groups, behind, ahead, float(c), float(beta), float(k))
+    return kernels.lrn(x, groups, behind, ahead, float(c), float(beta), float(k), relu)
 
 
 def _check_maps(x: torch.Tensor, groups: int) -> None:

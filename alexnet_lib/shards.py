@@ -152,6 +152,19 @@ class ShardedImages:
             chosen = np.where(chosen < 0, chosen + count, chosen)
         return chosen if self._rows is None else self._rows[chosen]
 
+    def mapped(self, key: slice | Sequence[int] | np.ndarray) -> tuple[np.ndarray, list] | None:
+        """Where pictures of raw shards lie in the mapped files, int64 addresses, and these files,
+        to be kept while they are read; None for JPEG."""
+        if self._ends is not None:
+            return None
+        rows = self._places(key)
+        numbers = np.searchsorted(self._firsts, rows, side="right") - 1
+        files = {number: self._content(number) for number in np.unique(numbers).tolist()}
+        bases = np.zeros(len(self._names), np.int64)
+        bases[list(files)] = [file.ctypes.data for file in files.values()]
+        step = self._size * self._size * 3
+        return bases[numbers] + (rows - self._firsts[numbers]) * step, list(files.values())
+
     def _fetch(self, rows: np.ndarray) -> np.ndarray:
         pictures = np.empty((len(rows), self._size, self._size, 3), np.uint8)
         numbers = np.searchsorted(self._firsts, rows, side="right") - 1
@@ -173,9 +186,7 @@ class ShardedImages:
     def _picture(self, number: int, row: int) -> np.ndarray:
         """One picture of a shard; row: its number in the whole set."""
         first = int(self._firsts[number])
-        content = self._open.get(number)
-        if content is None:
-            content = self._map(number)
+        content = self._content(number)
         if self._ends is None:
             return content[row - first]
         start = int(self._ends[row - 1]) if row > first else 0
@@ -190,6 +201,10 @@ class ShardedImages:
                 f"picture {row - first} of {path} is damaged ({error}). "
                 + _repair(self._folder, "--verify")
             ) from error
+
+    def _content(self, number: int) -> np.ndarray:
+        content = self._open.get(number)
+        return self._map(number) if content is None else content
 
     def _map(self, number: int) -> np.ndarray:
         """Map a shard into memory. No lock: two threads that map the same do no harm."""

@@ -92,7 +92,7 @@ def _backward_kernel(
     slope -= 2.0 * beta * c * own * total
     if relu:
         raw = tl.load(x + at, mask=keep, other=0.0).to(tl.float32)
-        slope = tl.where(raw > 0.0, slope, 0.0)
+        slope = tl.where(raw <= 0.0, 0.0, slope)  # NaN passes, as in torch
     tl.store(dx + at, slope.to(dx.dtype.element_ty), mask=keep)
 
 

@@ -5,6 +5,8 @@
  *   dx_i = g_i * s_i^-beta - 2 * beta * c * x_i * sum over the j whose window holds i
  *                                                  of g_j * x_j * s_j^(-beta - 1)
  *
+ * With relu x stands for max(x, 0), and dx_i is 0 where x_i is not above it.
+ *
  * The work is cut into units that fit the cache. A unit's values are copied into a buffer where
  * every group of G channels has zeros before and after it, so that no window needs clipping:
  *
@@ -24,7 +26,7 @@
 typedef struct {
     ptrdiff_t images, channels, positions, group; /* group: channels in a group */
     ptrdiff_t behind, ahead, n; /* n: rows (channels_last) or positions (NCHW) in a unit */
-    int channels_last, half;    /* half: values are bfloat16 in memory */
+    int channels_last, half, relu; /* half: values are bfloat16 in memory */
     float c, beta, k;
 } Maps;
 
@@ -111,6 +113,15 @@ static void clear_gaps(const Unit *u, float *buffer) {
 static void load(const Unit *u, const void *from, float *buffer, int half) {
     for (ptrdiff_t line = 0; line < u->lines; line++)
         copy_in(from, u->start + line * u->step, buffer + u->pad + line * u->gap, u->length, half);
+}
+
+static void rectify(const Unit *u, float *buffer) { /* NaN stays, as in torch */
+    ptrdiff_t last = u->pad + u->lines * u->gap;
+    for (ptrdiff_t p = u->pad; p < last; p++) buffer[p] = buffer[p] < 0.0f ? 0.0f : buffer[p];
+}
+
+static void mask(const float *restrict x, float *restrict slope, ptrdiff_t flat) {
+    for (ptrdiff_t p = 0; p < flat; p++) slope[p] = x[p] <= 0.0f ? 0.0f : slope[p];
 }
 
 INLINE float inverse_power(float s, float beta) { /* s^-beta, 0 where s is 0 */
@@ -200,6 +211,7 @@ void lrn_forward(const Maps *m, const void *x, void *y, float *scratch, ptrdiff_
         Unit u = unit_of(m, number);
         clear_gaps(&u, padded);
         load(&u, x, padded, m->half);
+        if (m->relu) rectify(&u, padded);
         forward_unit(m, &u, padded + u.pad, result);
         store(&u, result, y, m->half);
     }
@@ -214,8 +226,10 @@ void lrn_backward(const Maps *m, const void *x, const void *g, void *dx, float *
         clear_gaps(&u, xs);
         clear_gaps(&u, gs);
         load(&u, x, xs, m->half);
+        if (m->relu) rectify(&u, xs);
         load(&u, g, gs, m->half);
         backward_unit(m, &u, xs + u.pad, gs + u.pad, powers, terms);
+        if (m->relu) mask(xs + u.pad, powers, u.flat);
         store(&u, powers, dx, m->half);
     }
 }

@@ -1,0 +1,55 @@
+"""Crops cut straight out of packed pictures on a CPU, in C: no picture is copied whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from .native import Crops, compiled_library, expect, share
+
+__all__ = ["cut", "pointers"]
+
+
+def pointers(images: Any, chosen: np.ndarray) -> tuple[np.ndarray, Any] | None:
+    """Return where the chosen pictures lie in memory, int64, and what must live until they're read.
+
+    images: uint8 (N, H, W, C), an array in one piece or raw shards. chosen: 0 to N - 1. None for
+    other pictures, such as JPEG shards, and where no compiler is at hand.
+    Raises IndexError for a picture that isn't there.
+    """
+    if compiled_library() is None:
+        return None
+    if hasattr(images, "mapped"):  # shards
+        return images.mapped(chosen)
+    whole = isinstance(images, np.ndarray) and images.flags.c_contiguous
+    if not whole or images.dtype != np.uint8 or images.ndim != 4:
+        return None
+    chosen = np.asarray(chosen, dtype=np.int64)
+    if len(chosen) and not (0 <= chosen.min() and chosen.max() < len(images)):
+        raise IndexError(f"pictures {chosen.min()} to {chosen.max()} of {len(images)}, from 0 on.")
+    return images.ctypes.data + chosen * images[0].nbytes, images
+
+
+def cut(
+    starts: np.ndarray, shape: tuple[int, int, int], size: int, tops: torch.Tensor,
+    lefts: torch.Tensor, mirrored: torch.Tensor,
+) -> torch.Tensor:
+    """Cut a square from each picture, some of them mirrored.
+
+    starts: from `pointers`. shape: of each picture, (H, W, C). tops, lefts: int64, the squares'
+    corners, inside. mirrored: bool. Returns uint8 (N, size, size, C).
+    """
+    _, W, C = shape
+    squares = torch.empty(len(starts), size, size, C, dtype=torch.uint8)
+    expect(squares.data_ptr(), squares.nbytes)
+    places = [tensor.contiguous() for tensor in (tops, lefts, mirrored)]
+    given = [starts.ctypes.data, *(tensor.data_ptr() for tensor in places), squares.data_ptr()]
+    function, crops = compiled_library().crop, Crops(W, C, size)
+
+    def work(first: int, last: int) -> None:
+        function(crops, *given, first, last)
+
+    share(work, len(starts), torch.get_num_threads())
+    return squares
