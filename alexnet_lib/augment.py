@@ -105,7 +105,7 @@ def colour_noise(
     else:
         raise ValueError(f"convention is {convention!r}; choose 'source2012' or 'paper'.")
     shifts = (factors * scales.to(x.device)) @ vectors.to(x.device).T  # (N, 3): one RGB shift each
-    return (x + shifts[:, :, None, None]) / divisor
+    return (x + shifts[:, :, None, None]).div_(divisor)
 
 
 def _rows(count: int, within: tuple[int, int] | None) -> tuple[slice, int]:
@@ -194,4 +194,4 @@ def to_input(images: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     """
     if mean.dim() == 3:
         mean = centre_crop(mean, images.shape[1])
-    return (images.float() - mean.to(images.device)).permute(0, 3, 1, 2)
+    return images.float().sub_(mean.to(images.device)).permute(0, 3, 1, 2)

@@ -161,7 +161,8 @@ def measure(
     }  # fmt: skip
     problems: list[str] = record["problems"]
     with tempfile.TemporaryDirectory() as temporary:
-        with LabServer(Path(temporary), notebooks, all_cells=False) as server:  # as learners have it
+        # all_cells=False: as learners have it
+        with LabServer(Path(temporary), notebooks, all_cells=False) as server:
             for notebook in notebooks:
                 started = time.monotonic()
                 page = NotebookPage(browser, server, notebook.name, **WINDOW)

@@ -283,3 +283,31 @@ def test_a_second_derivative_is_refused_not_wrong():
     (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
     with pytest.raises(RuntimeError):
         torch.autograd.grad(slope.sum(), x)
+
+
+@pytest.mark.parametrize("kind", ["compiled", "portable"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_relu_folded_in_changes_no_bit(kind, dtype, channels_last, monkeypatch):
+    if kind == "portable":
+        monkeypatch.setattr(kernels, "compiled_library", lambda: None)
+    for window in WINDOWS:
+        x = random_maps(2, 16, 13, 11, channels_last=channels_last).to(dtype)
+        x[0, 3, 2, 2], x[0, 5, 2, 2], x[1, 1, 0, 0] = math.nan, math.inf, -math.inf
+        x[0, 0, 0, :3] = torch.tensor([0.0, -0.0, -1.0])
+        g = torch.randn_like(x)
+        found = []
+        for folded in (True, False):
+            own = x.clone().requires_grad_()
+            y = kernels.lrn(own if folded else own.relu(), *window, relu=folded)
+            y.backward(g)
+            found.append((y.detach(), own.grad))
+        for mine, theirs in zip(*found, strict=True):
+            assert mine.stride() == theirs.stride()
+            torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+def test_gradcheck_and_opcheck_with_a_relu_folded_in():
+    x = random_maps(2, 6, 3, 3).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: kernels.lrn(x, 2, 2, 1, 0.3, 0.75, 1.0, True), x)
+    torch.library.opcheck(kernels.lrn, (x, 2, 2, 1, 0.3, 0.75, 1.0, True))

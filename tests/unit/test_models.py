@@ -323,3 +323,41 @@ def test_alexnet_is_built_and_usable():
     assert y.shape == (1, CLASSES)
     assert y.isfinite().all()
     assert next(model.parameters()).device.type == "cpu"
+
+
+@pytest.mark.parametrize("variant", ["paper", "source2012"])
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_a_relu_that_lrn_takes_over_changes_no_bit(variant, form):
+    net = models.alexnet(variant, num_classes=5, seed=0).to(memory_format=form).eval()
+    x = torch.randn(2, 3, net.spec.input_size, net.spec.input_size) * 60
+
+    def step() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        y = net(x)
+        return y.detach(), list(torch.autograd.grad(y.square().sum(), [*net.parameters()]))
+
+    folded = step()
+    seen = []
+    hooks = [
+        net.stage(name).register_forward_hook(lambda _, __, out: seen.append(out.min().item()))
+        for name in ("relu1", "relu2", "lrn1", "lrn2")
+    ]
+    watched = step()
+    assert len(seen) == 4 and min(seen[-3:]) >= 0  # source2012 normalizes before its first ReLU
+    for hook in hooks:
+        hook.remove()
+    assert torch.equal(folded[0], watched[0])
+    assert all(map(torch.equal, folded[1], watched[1]))
+
+
+def test_which_relus_are_taken_over():
+    net = models.alexnet("paper", seed=0)
+    pairs = [("relu1", "lrn1"), ("relu2", "lrn2"), ("relu3", "conv4"), ("lrn1", "pool1")]
+    taken = [models._takes_over(*map(net.stage, pair)) for pair in pairs]
+    assert taken == [True, True, False, False]
+    for name in ("relu1", "lrn1"):
+        for register in ("register_forward_hook", "register_forward_pre_hook",
+                         "register_full_backward_hook"):  # fmt: skip
+            hook = getattr(net.stage(name), register)(lambda *_: None)
+            assert not models._takes_over(net.stage("relu1"), net.stage("lrn1")), (name, register)
+            hook.remove()
+    assert models._takes_over(net.stage("relu1"), net.stage("lrn1"))
