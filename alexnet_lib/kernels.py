@@ -25,7 +25,7 @@ from .native import Maps, compiled_library, expect, share
 __all__ = ["compiled_library", "lrn", "lrn_portable", "portable_passes"]
 
 PART = 1 << 18  # values that the portable path works on at once on a CPU: they stay in its cache
-UNIT = {True: 512, False: 16384}  # floats in a buffer of c/lrn.c, channels_last and NCHW
+UNIT = {True: 512, False: 32768}  # floats in a buffer of c/lrn.c, channels_last and NCHW
 
 
 def _window_sum(x: torch.Tensor, groups: int, behind: int, ahead: int) -> torch.Tensor:
