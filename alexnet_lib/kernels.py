@@ -28,54 +28,73 @@ PART = 1 << 18  # values that the portable path works on at once on a CPU: they 
 UNIT = {True: 512, False: 32768}  # floats in a buffer of c/lrn.c, channels_last and NCHW
 
 
-def _window_sum(x: torch.Tensor, groups: int, behind: int, ahead: int) -> torch.Tensor:
+def _window_sum(
+    x: torch.Tensor, groups: int, behind: int, ahead: int, out: torch.Tensor
+) -> torch.Tensor:
     """Sum x over the channels i - behind .. i + ahead of dimension 1, clipped to i's group."""
-    total = x.clone()
-    sums, parts = (t.unflatten(1, (groups, -1)) for t in (total, x))  # views (N, groups, G, ...)
+    out.copy_(x)
+    sums, parts = (t.unflatten(1, (groups, -1)) for t in (out, x))  # views (N, groups, G, ...)
     G = parts.shape[2]
     for offset in range(1, min(behind, G - 1) + 1):
         sums[:, :, offset:] += parts[:, :, :-offset]
     for offset in range(1, min(ahead, G - 1) + 1):
         sums[:, :, :-offset] += parts[:, :, offset:]
-    return total
+    return out
 
 
-def _inverse_power(s: torch.Tensor, beta: float, never_zero: bool) -> torch.Tensor:
-    """Return s ** -beta, and 0 where s is 0."""
+def _inverse_power(
+    s: torch.Tensor, beta: float, never_zero: bool, out: torch.Tensor, spare: torch.Tensor
+) -> torch.Tensor:
+    """Return s ** -beta, and 0 where s is 0, in `out`."""
     if beta == 0.75:
-        root = s.rsqrt()
-        power = root * root.sqrt()
+        torch.rsqrt(s, out=out)
+        out.mul_(torch.sqrt(out, out=spare))
     else:
-        power = s.pow(-beta)
-    return power if never_zero else power.masked_fill_(s == 0, 0)
+        torch.pow(s, -beta, out=out)
+    return out if never_zero else out.masked_fill_(s == 0, 0)
 
 
-def _wide(x: torch.Tensor) -> torch.Tensor:
+def _wide_type(x: torch.Tensor) -> torch.dtype:
     """Half types are computed in float32: small sums would vanish next to k in bfloat16."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
+
+
+def _room(x: torch.Tensor) -> list[torch.Tensor]:
+    """Return what the portable passes write into: taken once, since fresh memory costs more than
+    the arithmetic."""
+    return [torch.empty_like(x, dtype=_wide_type(x)) for _ in range(6)]
+
+
+def _wide(x: torch.Tensor, out: torch.Tensor, relu: bool = False) -> torch.Tensor:
+    if x.dtype == out.dtype and not relu:
+        return x
+    out.copy_(x)
+    return out.clamp_min_(0) if relu else out
 
 
 def _portable_forward(
     x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float,
-    relu: bool = False,
+    relu: bool = False, room: list[torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    wide = _wide(x.relu() if relu else x)
-    s = _window_sum(wide * wide, groups, behind, ahead).mul_(c).add_(k)
-    return _inverse_power(s, beta, k > 0 and c >= 0).mul_(wide).to(x.dtype)
+    power, s, spare, _, x_room, _ = _room(x) if room is None else room
+    wide = _wide(x, x_room, relu)
+    _window_sum(torch.mul(wide, wide, out=spare), groups, behind, ahead, s).mul_(c).add_(k)
+    return _inverse_power(s, beta, k > 0 and c >= 0, power, spare).mul_(wide).to(x.dtype)
 
 
 def _portable_backward(
     g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float,
-    k: float, relu: bool = False,
+    k: float, relu: bool = False, room: list[torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    wide, g_wide = _wide(x.relu() if relu else x), _wide(g)
-    s = _window_sum(wide * wide, groups, behind, ahead).mul_(c).add_(k)
+    power, s, term, total, x_room, g_room = _room(x) if room is None else room
+    wide, g_wide = _wide(x, x_room, relu), _wide(g, g_room)
+    _window_sum(torch.mul(wide, wide, out=term), groups, behind, ahead, s).mul_(c).add_(k)
     never_zero = k > 0 and c >= 0
-    power = _inverse_power(s, beta, never_zero)
-    term = (g_wide * wide).mul_(power).div_(s)
+    _inverse_power(s, beta, never_zero, power, term)
+    torch.mul(g_wide, wide, out=term).mul_(power).div_(s)
     if not never_zero:
         term.masked_fill_(s == 0, 0)
-    total = _window_sum(term, groups, ahead, behind)  # reversed: the windows that hold i
+    _window_sum(term, groups, ahead, behind, total)  # reversed: the windows that hold i
     slope = power.mul_(g_wide).addcmul_(wide, total, value=-2 * beta * c)
     return (slope.masked_fill_(wide <= 0, 0) if relu else slope).to(x.dtype)
 
@@ -86,9 +105,10 @@ def _in_parts(function: Callable, tensors: tuple[torch.Tensor, ...], *window) ->
     step = max(1, PART // max(1, x[:1].numel()))
     if x.device.type != "cpu" or len(x) <= step:
         return function(*tensors, *window)
-    result = torch.empty_like(x)
+    result, room = torch.empty_like(x), _room(x[:step])
     for parts in zip(result.split(step), *(t.split(step) for t in tensors), strict=True):
-        parts[0].copy_(function(*parts[1:], *window))
+        own = [temporary[: len(parts[0])] for temporary in room]
+        parts[0].copy_(function(*parts[1:], *window, room=own))
     return result
 
 
@@ -229,5 +249,6 @@ def lrn_portable(
 
 def portable_passes(x: torch.Tensor, g: torch.Tensor, *window: float) -> tuple[torch.Tensor, ...]:
     """Return LRN of x and the slope for g as they are computed without a compiler, to be timed."""
+    window = (*window, False)  # no ReLU
     forward = _in_parts(_portable_forward, (x,), *window)
     return forward, _in_parts(_portable_backward, (g, x), *window)
