@@ -154,6 +154,8 @@ def _table(row: dict[str, Any]) -> str:
             f"{rates['copy'] / 1e9:.1f} GB/s copying; the step's products alone would take "
             f"{rates['share_of_matmul']:.0%} of its time at that rate"
         )
+    for name, share in row.get("profile", {}).items():
+        lines.append(f"  {share:5.1%} of our step: {name}")
     for name, peak in row.get("peak_memory", {}).items():
         if peak is not None:
             lines.append(f"  peak memory, {name}: {peak / 2**20:.0f} MiB")

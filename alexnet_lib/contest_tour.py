@@ -102,6 +102,7 @@ class _Chart:
                 [1], [1], markersize=SIZES[place], marker=line.get_marker(), clip_on=False,
                 zorder=z, linestyle="none", markerfacecolor=line.get_markerfacecolor(),
                 markeredgecolor=line.get_color(), markeredgewidth=1.8, transform=here,
+                gid="legend",
             ))  # fmt: skip
             size = FONT_SIZE["note"]
             beside = _moved(self.ax.transAxes, self.ax, x=x + 11, y=y - 0.585 * size)

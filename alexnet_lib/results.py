@@ -63,6 +63,9 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
                 f"{rates['copy'] / 1e9:.1f} GB/s copying. At that rate the step's products alone "
                 f"take {rates['share_of_matmul']:.0%} of its time."
             )]  # fmt: skip
+        if "profile" in row:
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in row["profile"].items())
+            lines += ["", f"Where our step's time goes, by torch's profiler: {shares}."]
     return lines
 
 

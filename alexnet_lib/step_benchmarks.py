@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 from torchvision import models as torchvision_models
 
 from . import launching, models, networks, optim, shapes, training
@@ -20,7 +21,7 @@ from .packing import ImageSet
 from .paper import RECIPES
 from .timing import Rows, compare, figure, machine_rates
 
-__all__ = ["BuiltinLRN", "loop_overhead", "peak_memory", "step"]
+__all__ = ["BuiltinLRN", "loop_overhead", "peak_memory", "profiled", "step"]
 
 OURS, SHIPPED, WITHOUT = "alexnet_lib", "with nn.LocalResponseNorm", "without LRN"
 TORCHVISION = "torchvision's AlexNet"
@@ -113,7 +114,7 @@ def step(
         figure(f"{TORCHVISION} at its best / ours", best, 0.85),
     ]
     row = {"what": f"training step, batch {batch_size}", "figures": figures, "times": times}
-    row |= {"rates": rates, "missing": missing}
+    row |= {"rates": rates, "missing": missing, "profile": profiled(OURS, batch_size, device)}
     loop = loop_overhead(rounds, batch_size, device)
     figures.append(figure("time of the loop's step / of the bare step", loop, most=1.02))
     if device == "cpu":
@@ -123,6 +124,21 @@ def step(
             share = memory[OURS] / memory[SHIPPED]
             figures.append(figure("peak memory, ours / as shipped", share, most=1.0))
     return [row]
+
+
+def profiled(name: str, batch_size: int, device: str = "cpu", shown: int = 10) -> dict[str, float]:
+    """Return torch's operations that take most of a contestant's step, and each one's share."""
+    once = training_step(name, batch_size, device)
+    once()
+    on_gpu = device == "cuda"
+    kinds = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]
+    with profile(activities=kinds) as seen:
+        for _ in range(3):
+            once()
+    taken = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    times = {event.key: getattr(event, taken) for event in seen.key_averages()}
+    largest = sorted(times, key=times.get, reverse=True)[:shown]
+    return {operation: times[operation] / sum(times.values()) for operation in largest}
 
 
 def training_flops() -> float:

@@ -72,6 +72,9 @@ def test_step_benchmark_on_small_batches(monkeypatch):
     assert len(row["times"]) == 5
     assert all(times["median"] > 0 for times in row["times"].values())
     assert len(row["figures"]) == 6
+    shares = row["profile"]
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert 0.5 < sum(shares.values()) <= 1 and any("convolution" in name for name in shares)
 
 
 def test_a_fresh_process_tells_its_peak():

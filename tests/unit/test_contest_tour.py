@@ -9,14 +9,22 @@ from alexnet_lib import contest, contest_tour
 from alexnet_lib.palette import COLOURS, MARKERS
 
 
+def markers(ax) -> list:
+    """Return the lines of markers that show data; the legend's are no data."""
+    return [
+        line for line in ax.lines
+        if line.get_marker() not in ("None", "") and line.get_gid() != "legend"
+    ]  # fmt: skip
+
+
 def drawn(figure) -> dict:
     """Return (colour, marker) -> the points of each line of markers that has any."""
     (ax,) = figure.axes
-    lines = [line for line in ax.lines if line.get_marker() not in ("None", "")]
+    lines = [line for line in markers(ax) if len(line.get_xdata())]
     return {
         (line.get_color(), line.get_marker(), line.get_markerfacecolor() == line.get_color()):
             list(zip(*line.get_data(), strict=True))
-        for line in lines if len(line.get_xdata())
+        for line in lines
     }  # fmt: skip
 
 
@@ -64,7 +72,7 @@ def test_markers_stand_where_the_labelled_scale_says(quantity):
     labels = [float(text.get_text()) for text in ticks]
     bottom, top = ax.get_window_extent().intervaly
     assert labels == sorted(labels) and len(labels) == 5 and labels[0] == 0
-    for line in (line for line in ax.lines if line.get_marker() not in ("None", "")):
+    for line in markers(ax):
         for x, y in zip(*line.get_data(), strict=True):
             height = line.get_transform().transform((x, y))[1]
             assert height == pytest.approx(np.interp(y, labels, heights), abs=0.01)

@@ -30,10 +30,11 @@ def test_the_table_names_hardware_and_figures():
 
 def test_write_replaces_only_what_stands_between_the_markers(tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n", encoding="utf-8")
+    readme.write_text(f"before\n{results.BEGIN}\nstale words\n{results.END}\nafter\n", "utf-8")
     assert results.write(readme)
     text = readme.read_text(encoding="utf-8")
-    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    assert text.startswith("before\n") and text.endswith("\nafter\n")
+    assert "stale words" not in text
     assert not results.write(readme)
 
 
