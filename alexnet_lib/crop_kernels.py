@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,21 +16,21 @@ __all__ = ["cut", "pointers"]
 def pointers(images: Any, chosen: np.ndarray) -> tuple[np.ndarray, Any] | None:
     """Return where the chosen pictures lie in memory, int64, and what must live until they're read.
 
-    images: uint8 (N, H, W, C), an array in one piece or raw shards. chosen: 0 to N - 1. None for
-    other pictures, such as JPEG shards, and where no compiler is at hand.
+    images: uint8 (N, H, W, C): an array or shards. chosen: 0 to N - 1. What doesn't lie in one
+    piece, such as JPEG shards, is read first. None for other types, and without a compiler.
     Raises IndexError for a picture that isn't there.
     """
-    if compiled_library() is None:
+    if compiled_library() is None or images.dtype != np.uint8:
         return None
-    if hasattr(images, "mapped"):  # shards
-        return images.mapped(chosen)
-    whole = isinstance(images, np.ndarray) and images.flags.c_contiguous
-    if not whole or images.dtype != np.uint8 or images.ndim != 4:
-        return None
+    mapped = images.mapped(chosen) if hasattr(images, "mapped") else None  # raw shards
+    if mapped is not None:
+        return mapped
+    if not (isinstance(images, np.ndarray) and images.flags.c_contiguous):
+        images, chosen = np.ascontiguousarray(images[chosen]), np.arange(len(chosen))
     chosen = np.asarray(chosen, dtype=np.int64)
     if len(chosen) and not (0 <= chosen.min() and chosen.max() < len(images)):
         raise IndexError(f"pictures {chosen.min()} to {chosen.max()} of {len(images)}, from 0 on.")
-    return images.ctypes.data + chosen * images[0].nbytes, images
+    return images.ctypes.data + chosen * math.prod(images.shape[1:]), images
 
 
 def cut(

@@ -10,10 +10,8 @@ import base64
 import html
 import io
 import re
-import struct
 import sys
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -21,7 +19,6 @@ from typing import Any
 
 import anywidget
 import ipywidgets
-import numpy as np
 import traitlets
 from IPython.display import display
 from matplotlib.artist import Artist
@@ -36,9 +33,8 @@ from PIL import Image
 
 from . import palette, pictures, plots
 
-__all__ = ["Demo", "DemoManners", "Painter", "quick_png", "read_script", "sentence_html", "show"]
+__all__ = ["Demo", "DemoManners", "Painter", "read_script", "sentence_html", "show"]
 
-LARGE_PNG = 30_000  # bytes
 SCRIPTS = Path(__file__).with_name("js")
 
 
@@ -158,7 +154,7 @@ class Painter:
     def png(self) -> bytes:
         """Return the figure as it is now as PNG, 100 pixels an inch."""
         self._follow()
-        return quick_png(self._pixels())
+        return pictures.quick_png(self._pixels())
 
     def jpeg(self) -> bytes:
         """Return the same as JPEG, which takes a tenth of the time where photos are in it."""
@@ -191,31 +187,6 @@ class Painter:
         for artist in self.front:
             artist.draw(renderer)
             artist.stale = False
-
-
-def quick_png(pixels: Image.Image) -> bytes:
-    """Return an RGB picture as PNG, without Pillow's search for the best filter of each row.
-
-    That search takes two thirds of the time and gains nothing on charts.
-    """
-    width, height = pixels.size
-    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each begins with its filter, 0
-    rows[:, 1:] = np.asarray(pixels).reshape(height, 3 * width)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a colour, RGB
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
-
-
-def _lighter(png: bytes) -> bytes:
-    """Return a large PNG, one of photos, in 256 colours: in a third of the bytes."""
-    if len(png) < LARGE_PNG:
-        return png
-    stream = io.BytesIO()
-    Image.open(io.BytesIO(png)).quantize(256, kmeans=2).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
 
 
 def _without_gradients() -> AbstractContextManager:
@@ -354,7 +325,7 @@ class Demo(ipywidgets.VBox):
     def picture(self) -> bytes:
         """The picture as it stands, as PNG."""
         shown = bytes(self._picture.value)
-        return quick_png(Image.open(io.BytesIO(shown))) if self._photo else shown
+        return pictures.quick_png(Image.open(io.BytesIO(shown))) if self._photo else shown
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value}" for name, value in self.parameters.items())
@@ -364,6 +335,6 @@ class Demo(ipywidgets.VBox):
         """Return widget, still picture and text; a page without a kernel shows the latter two."""
         bundle = super()._repr_mimebundle_(**options)
         data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
-        still = base64.b64encode(_lighter(self.picture)).decode()
+        still = base64.b64encode(self.picture).decode()
         data |= {"text/plain": repr(self), "image/png": still}
         return data, {"image/png": {"alt": self.summary, "width": self._pixels()}}

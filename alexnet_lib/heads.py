@@ -8,8 +8,6 @@ product of two thin matrices: 9216 -> RANK -> 4096. They take 0.8 MB in 8 bits, 
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -19,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.numpy import save_file
 from torch import nn
 
 from . import augment, datasets, evaluation, models, networks, probes
@@ -132,18 +129,13 @@ def store(
 ) -> Path:
     """Write a thin classifier for `probes.trained_network`, weights in 8 bits; returns the path.
 
-    mean: (3,), what was subtracted from each pixel. about: said in the file's metadata.
+    mean: (3,), what was subtracted from each pixel. about: said in the file.
     """
     folder = Path(folder or probes.filters_folder())
     kept: dict[str, np.ndarray] = {"mean": mean.numpy().astype(np.float32)}
     for key, value in classifier.state_dict().items():
         kept |= probes.packed(key, value.float().contiguous().numpy())
-    path = folder / f"{name}_head.safetensors"
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        metadata = {key: json.dumps(value) for key, value in about.items()}
-        save_file(kept, Path(scratch) / "head", metadata=metadata)
-        os.replace(Path(scratch) / "head", path)
-    return path
+    return probes.store_weights(folder / f"{name}_head.npz", kept, about)
 
 
 def ship(small: bool, say: Say) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .native import Maps, compiled_library, expect, share
 __all__ = ["compiled_library", "lrn", "lrn_portable", "portable_passes"]
 
 PART = 1 << 18  # values that the portable path works on at once on a CPU: they stay in its cache
+Room = Callable[[str, torch.Tensor], torch.Tensor]  # see `_new_room`
 UNIT = {True: 512, False: 32768}  # floats in a buffer of c/lrn.c, channels_last and NCHW
 
 
@@ -59,35 +60,46 @@ def _wide_type(x: torch.Tensor) -> torch.dtype:
     return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
 
 
-def _room(x: torch.Tensor) -> list[torch.Tensor]:
-    """Return what the portable passes write into: taken once, since fresh memory costs more than
-    the arithmetic."""
-    return [torch.empty_like(x, dtype=_wide_type(x)) for _ in range(6)]
+def _new_room() -> Room:
+    """Return room(name, x): a temporary of x's shape, made once for each name and used again.
+
+    Fresh memory for every operation costs more than the arithmetic.
+    """
+    kept: dict[str, torch.Tensor] = {}
+
+    def room(name: str, x: torch.Tensor) -> torch.Tensor:
+        if name not in kept:
+            kept[name] = torch.empty_like(x, dtype=_wide_type(x))
+        return kept[name][: len(x)]  # the last part may hold fewer images
+
+    return room
 
 
-def _wide(x: torch.Tensor, out: torch.Tensor, relu: bool = False) -> torch.Tensor:
-    if x.dtype == out.dtype and not relu:
+def _wide(x: torch.Tensor, name: str, room: Room, relu: bool = False) -> torch.Tensor:
+    if x.dtype == _wide_type(x) and not relu:
         return x
-    out.copy_(x)
-    return out.clamp_min_(0) if relu else out
+    wide = room(name, x).copy_(x)
+    return wide.clamp_min_(0) if relu else wide
 
 
 def _portable_forward(
     x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float, k: float,
-    relu: bool = False, room: list[torch.Tensor] | None = None,
+    relu: bool = False, room: Room | None = None,
 ) -> torch.Tensor:
-    power, s, spare, _, x_room, _ = _room(x) if room is None else room
-    wide = _wide(x, x_room, relu)
+    room = room or _new_room()
+    power, s, spare = (room(name, x) for name in ("power", "s", "spare"))
+    wide = _wide(x, "x", room, relu)
     _window_sum(torch.mul(wide, wide, out=spare), groups, behind, ahead, s).mul_(c).add_(k)
     return _inverse_power(s, beta, k > 0 and c >= 0, power, spare).mul_(wide).to(x.dtype)
 
 
 def _portable_backward(
     g: torch.Tensor, x: torch.Tensor, groups: int, behind: int, ahead: int, c: float, beta: float,
-    k: float, relu: bool = False, room: list[torch.Tensor] | None = None,
+    k: float, relu: bool = False, room: Room | None = None,
 ) -> torch.Tensor:
-    power, s, term, total, x_room, g_room = _room(x) if room is None else room
-    wide, g_wide = _wide(x, x_room, relu), _wide(g, g_room)
+    room = room or _new_room()
+    power, s, term, total = (room(name, x) for name in ("power", "s", "term", "total"))
+    wide, g_wide = _wide(x, "x", room, relu), _wide(g, "g", room)
     _window_sum(torch.mul(wide, wide, out=term), groups, behind, ahead, s).mul_(c).add_(k)
     never_zero = k > 0 and c >= 0
     _inverse_power(s, beta, never_zero, power, term)
@@ -105,10 +117,9 @@ def _in_parts(function: Callable, tensors: tuple[torch.Tensor, ...], *window) ->
     step = max(1, PART // max(1, x[:1].numel()))
     if x.device.type != "cpu" or len(x) <= step:
         return function(*tensors, *window)
-    result, room = torch.empty_like(x), _room(x[:step])
+    result, room = torch.empty_like(x), _new_room()
     for parts in zip(result.split(step), *(t.split(step) for t in tensors), strict=True):
-        own = [temporary[: len(parts[0])] for temporary in room]
-        parts[0].copy_(function(*parts[1:], *window, room=own))
+        parts[0].copy_(function(*parts[1:], *window, room=room))
     return result
 
 
@@ -249,6 +260,5 @@ def lrn_portable(
 
 def portable_passes(x: torch.Tensor, g: torch.Tensor, *window: float) -> tuple[torch.Tensor, ...]:
     """Return LRN of x and the slope for g as they are computed without a compiler, to be timed."""
-    window = (*window, False)  # no ReLU
     forward = _in_parts(_portable_forward, (x,), *window)
     return forward, _in_parts(_portable_backward, (g, x), *window)

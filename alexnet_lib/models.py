@@ -16,8 +16,8 @@ from . import networks, ops, shapes
 from .paper import LayerSpec, NetworkSpec
 
 __all__ = [
-    "CeilConv2d", "LRN", "MaskDropout", "MaxPool2d", "Net", "SameMapNorm", "alexnet", "blueprint",
-    "build", "stage_module", "stage_paths", "starting_values",
+    "CeilConv2d", "LRN", "MaskDropout", "MaxPool2d", "Net", "SameMapNorm", "Stages", "alexnet",
+    "blueprint", "build", "stage_module", "stage_paths", "starting_values",
 ]
 
 
@@ -175,14 +175,14 @@ class Stages(nn.Sequential):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        left = None  # a ReLU that the next module takes over
+        folded = False  # whether the ReLU before this module was left to it
         modules = list(self)
         for module, following in zip(modules, [*modules[1:], None], strict=True):
             if _takes_over(module, following):
-                left = module
-            else:
-                x = module(x) if left is None else module(x, relu=True)
-                left = None
+                folded = True
+                continue
+            x = module(x, relu=True) if folded else module(x)
+            folded = False
         return x
 
 

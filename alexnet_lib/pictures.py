@@ -5,6 +5,8 @@ Numpy and matplotlib only. `plots` hands these on; chapters write `plots.filters
 
 from __future__ import annotations
 
+import struct
+import zlib
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,7 +23,7 @@ from .palette import COLOURS, FIGURE_WIDTH, FONT_SIZE, PIXELS_PER_INCH
 
 __all__ = [
     "bare", "blocks", "feature_maps", "filters", "image", "new_axes", "new_figure",
-    "pixel_image", "window_over_channels",
+    "pixel_image", "quick_png", "window_over_channels",
 ]  # fmt: skip
 
 SLANT, DEPTH, SHEET_HEIGHT = 0.6, 0.66, 2.3  # a sheet of the block, in channel spacings
@@ -97,6 +99,22 @@ def image(array: np.ndarray, *, title: str | None = None, ax: Axes | None = None
     pixels = _scaled(pixels, "none", ())
     ax.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     return bare(ax, title)
+
+
+def quick_png(pixels: Image.Image) -> bytes:
+    """Return an RGB picture as PNG, without Pillow's search for the best filter of each row.
+
+    That search takes two thirds of the time and gains nothing on charts.
+    """
+    width, height = pixels.size
+    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each begins with its filter, 0
+    rows[:, 1:] = np.asarray(pixels).reshape(height, 3 * width)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits a colour, RGB
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 class PixelImage(AxesImage):

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from . import checkpoints, networks, records
+from . import archives, checkpoints, networks, records
 from .models import Net, build
 
 __all__ = [
     "activations", "export_filters", "filter_moments", "filters_folder", "learned_filters",
-    "load_classifier", "packed", "trained_classes", "trained_mean", "trained_network",
+    "load_classifier", "packed", "store_weights", "trained_classes", "trained_mean",
+    "trained_network",
 ]
 
 REAL_RUN = "imagenette_paper"
+ABOUT = "about"  # names what is said of the arrays in a file, as JSON
 SCALE = ".scale"  # ends the name of what a weight in 8 bits is multiplied by
 
 
@@ -44,7 +44,7 @@ def learned_filters(name: str = REAL_RUN) -> dict[str, np.ndarray]:
     which moves them by less than .4% of their kernel's largest.
     Raises FileNotFoundError where the file is missing.
     """
-    path = filters_folder() / f"{name}.safetensors"
+    path = filters_folder() / f"{name}.npz"
     if not path.exists():
         raise _needs(path)
     return _unpacked(path)
@@ -52,8 +52,8 @@ def learned_filters(name: str = REAL_RUN) -> dict[str, np.ndarray]:
 
 def _unpacked(path: Path) -> dict[str, np.ndarray]:
     """Return a file's arrays as float32, those in 8 bits multiplied by their scales."""
-    with safe_open(path, framework="numpy") as file:
-        stored = {key: file.get_tensor(key).astype(np.float32) for key in sorted(file.keys())}
+    with np.load(path) as file:
+        stored = {key: file[key].astype(np.float32) for key in sorted(file) if key != ABOUT}
     scales = {key: stored.pop(key) for key in list(stored) if key.endswith(SCALE)}
     for key, scale in scales.items():
         array = stored[key.removesuffix(SCALE)]
@@ -62,7 +62,7 @@ def _unpacked(path: Path) -> dict[str, np.ndarray]:
 
 
 def _head(name: str) -> Path:
-    path = filters_folder() / f"{name}_head.safetensors"
+    path = filters_folder() / f"{name}_head.npz"
     if not path.exists():
         raise FileNotFoundError(
             f"there is no {path}; it ships with the course: git checkout {path.parent.name}, or "
@@ -73,8 +73,8 @@ def _head(name: str) -> Path:
 
 def trained_classes(name: str = REAL_RUN) -> list[str]:
     """Return what the outputs of `trained_network` mean, in order."""
-    with safe_open(_head(name), framework="numpy") as file:
-        return json.loads(file.metadata()["classes"])
+    with np.load(_head(name)) as file:
+        return json.loads(str(file[ABOUT]))["classes"]
 
 
 def trained_mean(name: str = REAL_RUN) -> torch.Tensor:
@@ -136,6 +136,13 @@ def packed(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
     return {name: steps.clip(-127, 127).astype(np.int8), name + SCALE: scale}
 
 
+def store_weights(
+    path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
+) -> Path:
+    """Write arrays from `packed`, and what is said of them, as JSON; returns the path."""
+    return archives.write(path, {**arrays, ABOUT: np.array(json.dumps(about))})
+
+
 def export_filters(run: str | Path, name: str, folder: str | Path | None = None) -> list[Path]:
     """Take a run's convolution filters and its moments out of its folder, small enough to ship.
 
@@ -148,21 +155,15 @@ def export_filters(run: str | Path, name: str, folder: str | Path | None = None)
     for name_here, value in state["model"].items():
         if name_here.startswith("features."):
             kept |= packed(name_here.removeprefix("features."), value.float().contiguous().numpy())
-    folder.mkdir(parents=True, exist_ok=True)
-    about = {"classes": json.dumps(state["classes"]), "data": state["data"]}
-    written = [folder / f"{name}.safetensors"]
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        save_file(kept, Path(scratch) / "filters", metadata=about)
-        os.replace(Path(scratch) / "filters", written[0])
-        if (run / "conv1_moments.npz").exists():
-            written.append(folder / f"{name}_moments.npz")
-            copy = Path(scratch) / "moments.npz"
-            with np.load(run / "conv1_moments.npz") as saved:
-                steps, pictures = saved["steps"], saved["filters"]
-            # each picture minus the one before, modulo 256: late in a run little changes
-            changes = np.diff(pictures, axis=0, prepend=np.zeros_like(pictures[:1]))
-            np.savez_compressed(copy, steps=steps, changes=changes)
-            os.replace(copy, written[1])
+    about = {"classes": state["classes"], "data": state["data"]}
+    written = [store_weights(folder / f"{name}.npz", kept, about)]
+    if (run / "conv1_moments.npz").exists():
+        with np.load(run / "conv1_moments.npz") as saved:
+            steps, pictures = saved["steps"], saved["filters"]
+        # each picture minus the one before, modulo 256: late in a run little changes
+        changes = np.diff(pictures, axis=0, prepend=np.zeros_like(pictures[:1]))
+        path = folder / f"{name}_moments.npz"
+        written.append(archives.write(path, {"steps": steps, "changes": changes}))
     return written
 
 

@@ -16,7 +16,14 @@ from torch import nn
 
 from . import shapes
 from .exchange import Exchange, Link, begin, end
-from .models import MaskDropout, blueprint, stage_module, stage_paths, starting_values
+from .models import (
+    MaskDropout,
+    Stages,
+    blueprint,
+    stage_module,
+    stage_paths,
+    starting_values,
+)
 from .paper import LayerSpec, NetworkSpec
 
 __all__ = ["TowerNet", "check_spec", "merge", "parameter_tensors", "pieces", "split"]
@@ -100,7 +107,7 @@ class TowerNet(nn.Module):
             if part:
                 parts[part][key] = self._module(layer, inputs, layer.name in both)
             inputs = row.output[0] // 2
-        self.features = nn.Sequential(parts["features"])
+        self.features = Stages(parts["features"])
         self.classifier = nn.Sequential(parts["classifier"])
 
     def _module(self, layer: LayerSpec, inputs: int, both: bool) -> nn.Module:

@@ -167,6 +167,41 @@ def test_build_cleans_what_belongs_to_one_run():
     assert build.WIDGET_VIEW in notebook.cells[0].outputs[1].data  # nothing stands for it
 
 
+def test_build_stores_lighter_pictures():
+    import base64
+    import io
+
+    import nbformat
+    import numpy as np
+    from PIL import Image
+
+    def png(pixels):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG")
+        return stream.getvalue()
+
+    build = load_build()
+    chart = np.full((80, 120, 3), 255, np.uint8)
+    chart[20:60, 30:50] = (0, 114, 178)
+    ramp = np.linspace(0, 255, 120).astype(np.uint8)
+    soft = np.stack(np.broadcast_arrays(ramp, ramp[:80, None], ramp[::-1]), axis=2)
+    soft = soft + np.random.default_rng(0).integers(0, 8, soft.shape, dtype=np.uint8)
+    for pixels, kind in ((chart, "image/png"), (np.ascontiguousarray(soft), "image/jpeg")):
+        data = {"image/png": base64.b64encode(png(pixels)).decode(), "text/plain": "alt"}
+        about = {"image/png": {"alt": "alt", "width": 60}}
+        output = nbformat.v4.new_output("display_data", data=data, metadata=about)
+        cell = nbformat.v4.new_code_cell("draw()", execution_count=1, outputs=[output])
+        notebook = nbformat.v4.new_notebook(cells=[cell])
+        build.clean(notebook)
+        stored = notebook.cells[0].outputs[0]
+        assert set(stored.data) == {kind, "text/plain"}
+        assert stored.metadata == {kind: {"alt": "alt", "width": 60}}
+        content = base64.b64decode(stored.data[kind])
+        assert len(content) < len(png(pixels))
+        seen = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+        assert np.abs(seen - pixels).mean() < 6
+
+
 def test_build_stores_nothing_when_a_cell_fails(tmp_path, monkeypatch, capsys):
     build = load_build()
     monkeypatch.setattr(build, "CHAPTERS", tmp_path)

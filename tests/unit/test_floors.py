@@ -20,7 +20,7 @@ FLOORS = [
         "shapes", "stage_notes", "storage", "verdicts",
     },  # standard library only
     {
-        "activations", "cifar", "comparing", "crop_kernels", "downloads", "exchange",
+        "activations", "archives", "cifar", "comparing", "crop_kernels", "downloads", "exchange",
         "image_folders", "keeping", "lab_server", "learner", "mistakes", "networks", "numerals",
         "orientations", "packing", "patients", "pictures", "pool_kernels", "ranks", "rendering",
         "runs", "shards", "shipped", "slider_times", "timing", "triton_lrn", "update_kernels",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_lib import checkpoints, models, networks, probes
+from alexnet_lib import archives, checkpoints, models, networks, probes
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,18 @@ def test_export_keeps_the_convolutions(tmp_path, small):
         "data": "nothing",
     })
     (path,) = probes.export_filters(tmp_path / "run", "mine", tmp_path)
-    assert path == tmp_path / "mine.safetensors"
+    assert path == tmp_path / "mine.npz"
     with pytest.raises(FileNotFoundError, match="python -m alexnet_lib export"):
         probes.learned_filters("nobody")
+
+
+def test_small_archives_are_whole_alike_and_read_by_numpy(tmp_path):
+    arrays = {"a": np.arange(6, dtype=np.int8).reshape(2, 3), "b": np.array("words"),
+              "c": np.empty((0, 2), np.float16)}  # fmt: skip
+    one, two = (archives.write(tmp_path / name / "x.npz", arrays) for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+    with np.load(one) as saved:
+        assert set(saved) == set(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(saved[name], array, strict=True)
+    assert [path.name for path in one.parent.iterdir()] == ["x.npz"]
