@@ -200,15 +200,15 @@ def _start_board(figure: Figure, record: Mapping[str, Any]) -> dict[str, Any]:
     axes[6].minorticks_off()
     # words lie below what moves, so that they need not be drawn again with it
     below = {"color": COLOURS["text"], "zorder": 0.6}
-    note = below | {"transform": loss.transAxes, "size": 7.5, "ha": "left", "va": "bottom"}
-    loss.text(0.03, 0.9, "dotted: chance", **note)
-    lines["note"] = loss.add_artist(Numeral(0.03, 0.79, "dashed: healthy", **note))
+    note = below | {"transform": loss.transAxes, "size": 7.5, "ha": "right", "va": "bottom"}
+    loss.text(0.97, 0.9, "dotted: chance", **note)
+    lines["note"] = loss.add_artist(Numeral(0.97, 0.79, "dashed: healthy", **note))
     test = axes[7]
     lines["bars"] = test.barh([1, 0], [0, 0], height=0.5, color=COLOURS["after"])
     test.set(xlim=(0, 1.02), ylim=(-0.6, 1.9))
     test.set_xticks([0, 0.5, 1], ["0", "50%", "100%"])
     test.set_yticks([])
-    test.annotate("right", (0.02, 1.3), **below, fontsize=FONT_SIZE["note"])
+    test.annotate("right", (0.02, 1.36), **below, fontsize=FONT_SIZE["note"])
     test.annotate("asked twice: changed", (0.02, 0.3), **below, fontsize=FONT_SIZE["note"])
     test.axvline(1 / len(record["classes"]), 0.5, 0.85, color=COLOURS["muted"],
                  linestyle=LINE_STYLES["muted"], lw=1)  # fmt: skip
