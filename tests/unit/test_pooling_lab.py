@@ -220,7 +220,7 @@ def test_lab_prints_the_same_line_every_time():
 def test_lab_brings_a_still_picture_with_alternative_text():
     data, metadata = widgets.PoolingLab()._repr_mimebundle_()
     assert set(data) == {"text/plain", "image/png", "application/vnd.jupyter.widget-view+json"}
-    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size[0] == 1140  # 1.5 x 760
+    assert Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).size[0] == 950  # 1.25 x 760
     assert metadata["image/png"]["alt"] == widgets.PoolingLab().sentence()
 
 
