@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .native import Crops, compiled_library, expect, share
+from .native import Crops, compiled_library, expect, run
 
 __all__ = ["cut", "pointers"]
 
@@ -47,10 +47,5 @@ def cut(
     expect(squares.data_ptr(), squares.nbytes)
     places = [tensor.contiguous() for tensor in (tops, lefts, mirrored)]
     given = [starts.ctypes.data, *(tensor.data_ptr() for tensor in places), squares.data_ptr()]
-    function, crops = compiled_library().crop, Crops(W, C, size)
-
-    def work(first: int, last: int) -> None:
-        function(crops, *given, first, last)
-
-    share(work, len(starts), torch.get_num_threads())
+    run("crop", Crops(W, C, size), given, len(starts), torch.get_num_threads())
     return squares

@@ -14,13 +14,12 @@ Set ALEXNET_KERNELS=portable to use the last one everywhere.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable
 
 import torch
 
-from .native import Maps, compiled_library, expect, share
+from .native import Maps, compiled_library, expect, run
 
 __all__ = ["compiled_library", "lrn", "lrn_portable", "portable_passes"]
 
@@ -181,15 +180,8 @@ def _compiled(name: str, x: torch.Tensor, g: torch.Tensor | None, *window) -> to
     n = max(1, n) if channels_last else min(P, 256, max(16, n // 16 * 16))
     half = x.dtype == torch.bfloat16
     maps = Maps(N, C, P, G, behind, ahead, n, channels_last, half, relu, c, beta, k)
-    library = compiled_library()
-    function, size = getattr(library, name), 2 * len(given) * library.lrn_buffer(maps)
     pointers = [tensor.data_ptr() for tensor in (*given, result)]
-
-    def work(first: int, last: int) -> None:
-        scratch = (ctypes.c_float * size)()
-        function(maps, *pointers, ctypes.addressof(scratch), first, last)
-
-    share(work, library.lrn_units(maps), torch.get_num_threads())
+    run(name, maps, pointers, compiled_library().lrn_units(maps), torch.get_num_threads())
     return _laid_out_like(x, result)
 
 

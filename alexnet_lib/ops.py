@@ -11,7 +11,7 @@ from numbers import Real
 import torch
 import torch.nn.functional as F
 
-from . import kernels, pool_kernels, shapes
+from . import conv_kernels, kernels, pool_kernels, shapes
 from .paper import CONVENTIONS, unknown_name
 
 __all__ = [
@@ -174,6 +174,8 @@ def conv2d(
     """
     if rounding == "ceil":
         x, padding = F.pad(x, _overhang(x, weight.shape[2], stride, padding, rounding)), 0
+    if conv_kernels.usable(x, weight, stride, padding, groups):
+        return conv_kernels.conv2d(x, weight, bias, stride, padding, groups)
     return F.conv2d(x, weight, bias, stride, padding, groups=groups)
 
 

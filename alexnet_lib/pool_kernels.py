@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch.autograd.function import once_differentiable
 
-from .native import Pools, compiled_library, expect, share
+from .native import Pools, compiled_library, expect, run
 
 __all__ = ["max_pool", "usable"]
 
@@ -65,9 +65,4 @@ class _MaxPool(torch.autograd.Function):
 
 
 def _run(name: str, pools: Pools, *tensors: torch.Tensor) -> None:
-    function, pointers = getattr(compiled_library(), name), [t.data_ptr() for t in tensors]
-
-    def work(first: int, last: int) -> None:
-        function(pools, *pointers, first, last)
-
-    share(work, pools.images, torch.get_num_threads())
+    run(name, pools, [t.data_ptr() for t in tensors], pools.images, torch.get_num_threads())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .native import compiled_library, share
+from .native import Step, compiled_library, run
 
 __all__ = ["update", "usable"]
 
@@ -23,9 +23,5 @@ def update(
     w: torch.Tensor, g: torch.Tensor, v: torch.Tensor, momentum: float, rate: float, decay: float
 ) -> None:
     """Do v <- momentum v - rate g - rate decay w and w <- w + v in place, to the bit as torch."""
-    function, pointers = compiled_library().sgd_step, [t.data_ptr() for t in (w, g, v)]
-
-    def work(first: int, last: int) -> None:
-        function(*pointers, first, last, momentum, -rate, -rate * decay)
-
-    share(work, w.numel(), torch.get_num_threads())
+    step = Step(momentum, -rate, -rate * decay)
+    run("sgd_step", step, [t.data_ptr() for t in (w, g, v)], w.numel(), torch.get_num_threads())

@@ -29,15 +29,18 @@ static void mirror(const uint8_t *restrict from, uint8_t *restrict to, ptrdiff_t
     for (; p < n; p++) memcpy(to + p * C, from + (n - 1 - p) * C, (size_t)C);
 }
 
-/* Squares [first, last): number n from the picture at pictures[n], its corner at tops[n], lefts[n]. */
-void crop(const Crops *m, const uint8_t *const *pictures, const int64_t *tops,
-          const int64_t *lefts, const uint8_t *mirrored, uint8_t *squares, ptrdiff_t first,
-          ptrdiff_t last) {
+/* Squares [first, last): number n from the picture at pictures[n], its corner at tops[n], lefts[n].
+ * arrays: pictures, tops, lefts, mirrored, squares. */
+void crop(const void *shape, void *const *arrays, ptrdiff_t first, ptrdiff_t last) {
+    const Crops *m = shape;
+    const uint8_t *const *pictures = arrays[0];
+    const uint8_t *mirrored = arrays[3];
+    const int64_t *tops = arrays[1], *lefts = arrays[2];
     ptrdiff_t line = m->size * m->C;
     for (ptrdiff_t n = first; n < last; n++)
         for (ptrdiff_t row = 0; row < m->size; row++) {
             const uint8_t *from = pictures[n] + ((tops[n] + row) * m->W + lefts[n]) * m->C;
-            uint8_t *to = squares + (n * m->size + row) * line;
+            uint8_t *to = (uint8_t *)arrays[4] + (n * m->size + row) * line;
             if (mirrored[n])
                 mirror(from, to, m->size, m->C);
             else

@@ -18,10 +18,8 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 typedef struct {
     ptrdiff_t images, channels, positions, group; /* group: channels in a group */
@@ -31,15 +29,6 @@ typedef struct {
 } Maps;
 
 #define INLINE static inline __attribute__((always_inline))
-
-/* Ask for large pages before memory is touched: fewer faults than one for every 4 KiB. */
-void expect(void *memory, ptrdiff_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    uintptr_t page = 4096, first = ((uintptr_t)memory + page - 1) / page * page;
-    uintptr_t last = ((uintptr_t)memory + (uintptr_t)bytes) / page * page;
-    if (last > first) madvise((void *)first, last - first, MADV_HUGEPAGE);
-#endif
-}
 
 INLINE float widen(uint16_t half) {
     uint32_t bits = (uint32_t)half << 16;
@@ -95,9 +84,15 @@ static Unit unit_of(const Maps *m, ptrdiff_t number) {
 }
 
 /* Floats of one buffer: the unit with zeros on all sides. */
-ptrdiff_t lrn_buffer(const Maps *m) {
+static ptrdiff_t buffer_size(const Maps *m) {
     ptrdiff_t r = reach(m);
     return m->channels_last ? m->n * (m->group + r) + 2 * r : (m->group + 2 * r) * m->n;
+}
+
+static float *room(ptrdiff_t floats) {
+    float *memory = malloc((size_t)floats * sizeof(float));
+    if (!memory) abort(); /* less than a megabyte */
+    return memory;
 }
 
 static void clear_gaps(const Unit *u, float *buffer) {
@@ -124,14 +119,16 @@ static void mask(const float *restrict x, float *restrict slope, ptrdiff_t flat)
     for (ptrdiff_t p = 0; p < flat; p++) slope[p] = x[p] <= 0.0f ? 0.0f : slope[p];
 }
 
-INLINE float inverse_power(float s, float beta) { /* s^-beta, 0 where s is 0 */
+/* s^-beta and 1 / s, both 0 where s is 0 */
+INLINE float inverse_power(float s, float beta, float *inverse) {
     float power;
     if (beta == 0.75f) {
-        float r = 1.0f / sqrtf(s);
-        power = r * sqrtf(r);
+        float r = 1.0f / sqrtf(s); /* roots and divisions take longer than all the rest */
+        power = r * sqrtf(r), *inverse = r * r;
     } else {
-        power = powf(s, -beta);
+        power = powf(s, -beta), *inverse = 1.0f / s;
     }
+    if (s == 0.0f) *inverse = 0.0f;
     return s == 0.0f ? 0.0f : power;
 }
 
@@ -144,8 +141,9 @@ INLINE float window_sum(const float *x, ptrdiff_t apart, ptrdiff_t behind, ptrdi
 INLINE void forward_loop(const float *restrict x, float *restrict y, ptrdiff_t flat,
                          ptrdiff_t apart, ptrdiff_t behind, ptrdiff_t ahead, float c, float beta,
                          float k) {
+    float inverse;
     for (ptrdiff_t p = 0; p < flat; p++)
-        y[p] = x[p] * inverse_power(k + c * window_sum(x + p, apart, behind, ahead), beta);
+        y[p] = x[p] * inverse_power(k + c * window_sum(x + p, apart, behind, ahead), beta, &inverse);
 }
 
 INLINE void terms_loop(const float *restrict x, const float *restrict g, float *restrict powers,
@@ -153,7 +151,7 @@ INLINE void terms_loop(const float *restrict x, const float *restrict g, float *
                        ptrdiff_t ahead, float c, float beta, float k) {
     for (ptrdiff_t p = 0; p < flat; p++) {
         float s = k + c * window_sum(x + p, apart, behind, ahead);
-        float power = inverse_power(s, beta), inverse = s == 0.0f ? 0.0f : 1.0f / s;
+        float inverse, power = inverse_power(s, beta, &inverse);
         powers[p] = power;
         terms[p] = g[p] * x[p] * power * inverse;
     }
@@ -203,33 +201,38 @@ static void store(const Unit *u, const float *from, void *to, int half) {
     }
 }
 
-/* Units [first, last). scratch: 2 buffers for the forward pass, 4 for the backward. */
-void lrn_forward(const Maps *m, const void *x, void *y, float *scratch, ptrdiff_t first,
-                 ptrdiff_t last) {
-    float *padded = scratch, *result = scratch + lrn_buffer(m);
+/* Units [first, last); arrays: x, y. */
+void lrn_forward(const void *shape, void *const *arrays, ptrdiff_t first, ptrdiff_t last) {
+    const Maps *m = shape;
+    ptrdiff_t size = buffer_size(m);
+    float *scratch = room(2 * size), *padded = scratch, *result = scratch + size;
     for (ptrdiff_t number = first; number < last; number++) {
         Unit u = unit_of(m, number);
         clear_gaps(&u, padded);
-        load(&u, x, padded, m->half);
+        load(&u, arrays[0], padded, m->half);
         if (m->relu) rectify(&u, padded);
         forward_unit(m, &u, padded + u.pad, result);
-        store(&u, result, y, m->half);
+        store(&u, result, arrays[1], m->half);
     }
+    free(scratch);
 }
 
-void lrn_backward(const Maps *m, const void *x, const void *g, void *dx, float *scratch,
-                  ptrdiff_t first, ptrdiff_t last) {
-    ptrdiff_t size = lrn_buffer(m);
+/* Units [first, last); arrays: x, g, dx. */
+void lrn_backward(const void *shape, void *const *arrays, ptrdiff_t first, ptrdiff_t last) {
+    const Maps *m = shape;
+    ptrdiff_t size = buffer_size(m);
+    float *scratch = room(4 * size);
     float *xs = scratch, *gs = xs + size, *powers = gs + size, *terms = powers + size;
     for (ptrdiff_t number = first; number < last; number++) {
         Unit u = unit_of(m, number);
         clear_gaps(&u, xs);
         clear_gaps(&u, gs);
-        load(&u, x, xs, m->half);
+        load(&u, arrays[0], xs, m->half);
         if (m->relu) rectify(&u, xs);
-        load(&u, g, gs, m->half);
+        load(&u, arrays[1], gs, m->half);
         backward_unit(m, &u, xs + u.pad, gs + u.pad, powers, terms);
         if (m->relu) mask(xs + u.pad, powers, u.flat);
-        store(&u, powers, dx, m->half);
+        store(&u, powers, arrays[2], m->half);
     }
+    free(scratch);
 }

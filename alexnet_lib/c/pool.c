@@ -3,7 +3,7 @@
  * The first of equal values wins, and a NaN beats all, as in torch. Going back, every value of a window
  * is asked whether it won there: in channels_last by whole rows of channels, so that the loops are
  * free of jumps; in NCHW the winner's place is looked up. Sums run over the windows in reading
- * order, so results equal torch's to the bit. Float32, images [first, last).
+ * order, so results equal torch's to the bit. Float32.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -75,8 +75,12 @@ static void forward_rows(const Pools *m, const float *x, float *y, uint8_t *winn
         }
 }
 
-void pool_forward(const Pools *m, const float *x, float *y, uint8_t *winner, ptrdiff_t first,
-                  ptrdiff_t last) {
+/* Images [first, last); arrays: x, y, winners. */
+void pool_forward(const void *shape, void *const *arrays, ptrdiff_t first, ptrdiff_t last) {
+    const Pools *m = shape;
+    const float *x = arrays[0];
+    float *y = arrays[1];
+    uint8_t *winner = arrays[2];
     ptrdiff_t in = m->H * m->W, out = m->outH * m->outW, C = m->channels;
     for (ptrdiff_t image = first; image < last; image++)
         if (m->channels_last)
@@ -124,8 +128,12 @@ static void backward_rows(const Pools *m, const float *g, const uint8_t *winner,
     }
 }
 
-void pool_backward(const Pools *m, const float *g, const uint8_t *winner, float *dx,
-                   ptrdiff_t first, ptrdiff_t last) {
+/* Images [first, last); arrays: g, winners, dx. */
+void pool_backward(const void *shape, void *const *arrays, ptrdiff_t first, ptrdiff_t last) {
+    const Pools *m = shape;
+    const float *g = arrays[0];
+    const uint8_t *winner = arrays[1];
+    float *dx = arrays[2];
     ptrdiff_t in = m->H * m->W, out = m->outH * m->outW, C = m->channels;
     for (ptrdiff_t image = first; image < last; image++)
         if (m->channels_last)
