@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from .native import Tiles, compiled_library, expect, run
+from .native import Tiles, compiled_library, run
 from .winograd import matrices
 
 __all__ = ["OUTPUTS", "conv2d", "usable"]
@@ -35,8 +35,11 @@ ROOM = 24 << 20  # bytes of tiles at a time, kept by each thread that convolves
 @cache
 def _matrices(kernel: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return A, the Kronecker product of G with itself, and B^T, in float32."""
-    output, taps, data = map(torch.tensor, matrices(OUTPUTS[kernel], kernel, POINTS[kernel]))
-    return output, torch.kron(taps.double(), taps.double()).float(), data
+    output, taps, data = (
+        torch.tensor(rows, dtype=torch.double)
+        for rows in matrices(OUTPUTS[kernel], kernel, POINTS[kernel])
+    )
+    return output.float(), torch.kron(taps, taps).float(), data.float()
 
 
 def usable(
@@ -129,7 +132,6 @@ def _workspace(floats: int) -> torch.Tensor:
     """Return memory to work in, the same each time: fresh pages would cost a lot."""
     if getattr(_kept, "memory", None) is None or len(_kept.memory) < floats:
         _kept.memory = torch.empty(floats)
-        expect(_kept.memory.data_ptr(), _kept.memory.nbytes)
     return _kept.memory[:floats]
 
 
@@ -186,7 +188,6 @@ def _convolve(x, weight, bias, padding: int, groups: int) -> torch.Tensor:
     (K, C, kernel), (output, taps, data) = weight.shape[:3], _matrices(weight.shape[2])
     size = [side + 2 * padding - kernel + 1 for side in x.shape[2:]]
     y = torch.empty((len(x), K, *size), memory_format=torch.channels_last)
-    expect(y.data_ptr(), y.nbytes)
     # (K, C, r, r) -> (r * r, groups * C * K) -> (n * n * groups, C, K)
     flat = weight.unflatten(0, (groups, -1)).permute(3, 4, 0, 2, 1).flatten(0, 1).flatten(1)
     U = (taps @ flat).view(-1, C, K // groups)

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 
-__all__ = ["Crops", "Maps", "Pools", "Step", "Tiles", "compiled_library", "expect", "run"]
+__all__ = ["Crops", "Maps", "Pools", "Step", "Tiles", "compiled_library", "run"]
 
 SOURCES = tuple(sorted(Path(__file__).with_name("c").glob("*.c")))
 FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC"]
@@ -33,7 +33,6 @@ KERNELS = (
 )  # fmt: skip
 HOME = os.getpid()
 PATIENCE = 3.0  # seconds of compiling after which a message says what the wait is for
-LARGE = 8 << 20  # bytes from which memory is asked for in large pages
 SIZE, REAL, INT, POINTER = ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int, ctypes.c_void_p
 
 
@@ -134,7 +133,6 @@ def compiled_library() -> ctypes.CDLL | None:
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     """Tell ctypes what the functions take and give."""
     for name, arguments, result in (
-        ("expect", [POINTER, SIZE], None),
         ("share_out", [*[POINTER] * 3, SIZE, SIZE, INT], INT),
         ("lrn_units", [ctypes.POINTER(Maps)], SIZE),
     ):
@@ -144,13 +142,6 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         function = getattr(library, name)
         function.argtypes, function.restype = [POINTER, POINTER, SIZE, SIZE], None
     return library
-
-
-def expect(address: int, size: int) -> None:
-    """Ask for large pages for a fresh result of `size` bytes: a fault for each 4 KiB costs more
-    than the computation."""
-    if size >= LARGE:
-        compiled_library().expect(address, size)
 
 
 @cache

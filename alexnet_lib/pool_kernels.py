@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch.autograd.function import once_differentiable
 
-from .native import Pools, compiled_library, expect, run
+from .native import Pools, compiled_library, run
 
 __all__ = ["max_pool", "usable"]
 
@@ -46,7 +46,6 @@ class _MaxPool(torch.autograd.Function):
         N, C, H, W = x.shape
         y = torch.empty((N, C, height, width), memory_format=ctx.form)
         winners = torch.empty_like(y, dtype=torch.uint8)
-        expect(y.data_ptr(), y.nbytes)
         ctx.shape = x.shape
         ctx.pools = Pools(N, C, H, W, height, width, kernel, stride, padding, channels_last)
         ctx.save_for_backward(winners)
@@ -59,7 +58,6 @@ class _MaxPool(torch.autograd.Function):
         (winners,) = ctx.saved_tensors
         g = g.contiguous(memory_format=ctx.form)
         dx = torch.empty(ctx.shape, memory_format=ctx.form)
-        expect(dx.data_ptr(), dx.nbytes)
         _run("pool_backward", ctx.pools, g, winners, dx)
         return dx, *[None] * 5
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from .evaluation import check_fit, evaluate
+from .memory import kept
 from .models import Net
 from .packing import ImageSet
 from .paper import RECIPES, Recipe, unknown_name
@@ -93,7 +94,7 @@ def fit(
     )
     run = session.run
     try:
-        with team.stop_signals() as signals, connection_errors(session.where):
+        with kept(), team.stop_signals() as signals, connection_errors(session.where):
             wanted = False
             while run.epoch < run.total_epochs:
                 for x, y in session.batches_left():

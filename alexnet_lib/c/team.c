@@ -1,12 +1,6 @@
-/* What all kernels need: threads, and large pages for their results.
- *
- * A kernel takes a struct of sizes, its arrays, and which units of its work to do.
- */
+/* Threads for all kernels. A kernel takes a struct of sizes, its arrays, and which units of its
+ * work to do. */
 #include <stddef.h>
-#include <stdint.h>
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 typedef void Kernel(const void *shape, void *const *arrays, ptrdiff_t first, ptrdiff_t last);
 
@@ -22,14 +16,5 @@ int share_out(Kernel *kernel, const void *shape, void *const *arrays, ptrdiff_t 
     return 1;
 #else
     return 0;
-#endif
-}
-
-/* Ask for large pages before memory is touched: fewer faults than one for every 4 KiB. */
-void expect(void *memory, ptrdiff_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    uintptr_t page = 4096, first = ((uintptr_t)memory + page - 1) / page * page;
-    uintptr_t last = ((uintptr_t)memory + (uintptr_t)bytes) / page * page;
-    if (last > first) madvise((void *)first, last - first, MADV_HUGEPAGE);
 #endif
 }

@@ -16,13 +16,14 @@ MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem
 # From the ground up. A new module goes on the lowest floor that is above all it imports.
 FLOORS = [
     {
-        "contest", "environment", "ledger", "native", "orphans", "palette", "paper", "records",
-        "shapes", "stage_notes", "storage", "verdicts",
+        "contest", "environment", "ledger", "memory", "native", "orphans", "palette", "paper",
+        "records", "shapes", "stage_notes", "storage", "verdicts", "winograd",
     },  # standard library only
     {
-        "activations", "archives", "cifar", "comparing", "crop_kernels", "downloads", "exchange",
-        "image_folders", "keeping", "lab_server", "learner", "mistakes", "networks", "numerals",
-        "orientations", "packing", "patients", "pictures", "pool_kernels", "ranks", "rendering",
+        "activations", "archives", "cifar", "comparing", "conv_kernels", "crop_kernels",
+        "downloads", "exchange", "image_folders", "keeping", "lab_server", "learner", "mistakes",
+        "networks", "numerals", "orientations", "packing", "patients", "pictures", "pool_kernels",
+        "ranks", "rendering",
         "runs", "shards", "shipped", "slider_times", "timing", "triton_lrn", "update_kernels",
         "valley",
     },

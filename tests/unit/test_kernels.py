@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alexnet_lib import kernels
+from alexnet_lib import kernels, native
 
 ROOT = Path(__file__).resolve().parents[2]
 compiled = pytest.mark.skipif(
@@ -244,22 +244,43 @@ def test_no_compiler_no_library(monkeypatch, tmp_path):
 @compiled
 def test_the_library_is_built_once(monkeypatch, tmp_path):
     assert fresh_library(monkeypatch, tmp_path) is not None
-    (built,) = (tmp_path / "alexnet_lib").iterdir()
-    written = built.stat().st_mtime_ns
+    built = sorted((tmp_path / "alexnet_lib").iterdir())
+    written = [path.stat().st_mtime_ns for path in built]
     assert fresh_library(monkeypatch, tmp_path) is not None
-    assert built.stat().st_mtime_ns == written
+    assert sorted((tmp_path / "alexnet_lib").iterdir()) == built
+    assert [path.stat().st_mtime_ns for path in built] == written
 
 
 @compiled
 def test_a_broken_library_or_cache_is_done_without(monkeypatch, tmp_path):
-    assert fresh_library(monkeypatch, tmp_path) is not None
-    (built,) = (tmp_path / "alexnet_lib").iterdir()
-    copy = tmp_path / "other" / "alexnet_lib" / built.name
-    copy.parent.mkdir(parents=True)
-    copy.write_bytes(b"not a library")
-    assert fresh_library(monkeypatch, tmp_path / "other") is None
+    name = Path(fresh_library(monkeypatch, tmp_path)._name).name.replace("-team", "")
+    broken = tmp_path / "broken" / "alexnet_lib"
+    broken.mkdir(parents=True)
+    (broken / name.replace(".so", "-team.so")).write_bytes(b"not a library")
+    other = fresh_library(monkeypatch, broken.parent)
+    assert Path(other._name).name == name  # the one with Python's threads
+    both = tmp_path / "both" / "alexnet_lib"
+    both.mkdir(parents=True)
+    for file in (name, name.replace(".so", "-team.so")):
+        (both / file).write_bytes(b"not a library")
+    assert fresh_library(monkeypatch, both.parent) is None
     (tmp_path / "file").write_text("no folder")
     assert fresh_library(monkeypatch, tmp_path / "file") is None
+
+
+@compiled
+def test_python_s_threads_give_the_same_as_torch_s(monkeypatch, tmp_path):
+    x, before, results = random_maps(5, 16, 9, 11), torch.get_num_threads(), []
+    library = fresh_library(monkeypatch, tmp_path)
+    try:
+        torch.set_num_threads(3)
+        for home in (native.HOME, -1):  # -1: as after a fork
+            monkeypatch.setattr(native, "HOME", home)
+            monkeypatch.setattr(native, "compiled_library", lambda: library)
+            results.append(kernels.lrn(x, 2, 2, 2, 0.3, 0.75, 1.0))
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(*results)
 
 
 def make(layout: str) -> torch.Tensor:
