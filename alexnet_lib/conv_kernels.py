@@ -29,6 +29,7 @@ POINTS = {
 }  # those of several tried that lose least
 LANES = 8  # channels that c/tiles.c takes at once
 FEWEST = 32  # channels of a group, read and written, below which it doesn't pay
+FEWEST_TILES = 128  # the weights must be prepared, however few the tiles
 ROOM = 24 << 20  # bytes of tiles at a time, kept by each thread that convolves
 
 
@@ -43,25 +44,40 @@ def _matrices(kernel: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def usable(
-    x: torch.Tensor, weight: torch.Tensor, stride: int, padding: int, groups: int
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: int, padding: int,
+    groups: int,
 ) -> bool:
     """Tell whether `conv2d` takes these: float32 on the CPU, x (N, C, H, W) in channels_last with
     enough tiles and channels, square kernels of side 3 or 5, and compiled kernels. A stride means
-    kernels of 3 or 5 strides, of which less than a third may be missing."""
-    side, K, C = weight.shape[2], weight.shape[0] // groups, weight.shape[1] * stride**2
-    kernel = -(-side // stride)
-    if kernel not in OUTPUTS or weight.shape[3] != side or padding >= side:
+    kernels of 3 or 5 strides, of which less than a third may be missing. What doesn't fit together
+    isn't taken either, so that torch says what is wrong with it."""
+    given = [x, weight] if bias is None else [x, weight, bias]
+    if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
         return False
-    if any(c < FEWEST or c % LANES for c in (C, K)):
+    if any(t.device.type != "cpu" or t.dtype != torch.float32 for t in given):
+        return False
+    return _fits(x, weight, bias, stride, padding, groups) and compiled_library() is not None
+
+
+def _fits(x, weight, bias, stride: int, padding: int, groups: int) -> bool:
+    if x.dim() != 4 or weight.dim() != 4 or min(stride, groups) < 1:
+        return False
+    (N, C, H, W), (K, c, side, other) = x.shape, weight.shape
+    kernel, channels = -(-side // stride), c * stride**2
+    if kernel not in OUTPUTS or other != side or not 0 <= padding < side:
+        return False
+    if C != c * groups or K % groups or (bias is not None and bias.shape != (K,)):
+        return False
+    if any(count < FEWEST or count % LANES for count in (channels, K // groups)):
         return False
     if groups > 1 and stride > 1 or 3 * (kernel * stride) ** 2 > 4 * side**2:
         return False
+    if min(H, W) + 2 * padding < side:
+        return False
+    rows, columns = (_tiles_along(s // stride, kernel, padding // stride) for s in (H, W))
     return (
-        all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (x, weight))
+        N * max(1, rows) * max(1, columns) >= FEWEST_TILES
         and x.is_contiguous(memory_format=torch.channels_last)
-        and len(x) * _tiles_along(x.shape[2] // stride, kernel, padding // stride) ** 2 >= 128
-        and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
-        and compiled_library() is not None
     )
 
 
@@ -106,7 +122,7 @@ class _Conv(torch.autograd.Function):
     def forward(ctx, x, weight, bias, padding, groups):
         ctx.save_for_backward(x, weight)
         ctx.padding, ctx.groups = padding, groups
-        return _convolve(x, weight, bias, padding, groups)
+        return _convolve(x, weight, None if bias is None else bias.contiguous(), padding, groups)
 
     @staticmethod
     @once_differentiable
@@ -131,7 +147,8 @@ _kept = threading.local()
 def _workspace(floats: int) -> torch.Tensor:
     """Return memory to work in, the same each time: fresh pages would cost a lot."""
     if getattr(_kept, "memory", None) is None or len(_kept.memory) < floats:
-        _kept.memory = torch.empty(floats)
+        with torch.inference_mode(False):  # or it could never be written to outside that mode
+            _kept.memory = torch.empty(floats)
     return _kept.memory[:floats]
 
 

@@ -174,7 +174,7 @@ def conv2d(
     """
     if rounding == "ceil":
         x, padding = F.pad(x, _overhang(x, weight.shape[2], stride, padding, rounding)), 0
-    if conv_kernels.usable(x, weight, stride, padding, groups):
+    if conv_kernels.usable(x, weight, bias, stride, padding, groups):
         return conv_kernels.conv2d(x, weight, bias, stride, padding, groups)
     return F.conv2d(x, weight, bias, stride, padding, groups=groups)
 

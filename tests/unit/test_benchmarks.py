@@ -7,7 +7,15 @@ import time
 import pytest
 import torch
 
-from alexnet_lib import benchmarks, input_benchmarks, ops, records, step_benchmarks, timing
+from alexnet_lib import (
+    benchmarks,
+    input_benchmarks,
+    models,
+    ops,
+    records,
+    step_benchmarks,
+    timing,
+)
 
 
 def test_compare_takes_turns_and_gives_ratios():
@@ -69,12 +77,22 @@ def test_step_benchmark_on_small_batches(monkeypatch):
     monkeypatch.setattr(step_benchmarks, "peak_memory", lambda name, batch_size: 100)
     monkeypatch.setattr(step_benchmarks, "machine_rates", lambda device: {"matmul": 1e11})
     (row,) = step_benchmarks.step(rounds=1, batch_size=2, compiled=False)
-    assert len(row["times"]) == 5
+    assert len(row["times"]) == 6
     assert all(times["median"] > 0 for times in row["times"].values())
-    assert len(row["figures"]) == 6
+    assert len(row["figures"]) == 7
     shares = row["profile"]
     assert list(shares.values()) == sorted(shares.values(), reverse=True)
     assert 0.5 < sum(shares.values()) <= 1 and any("convolution" in name for name in shares)
+
+
+def test_the_baseline_in_torch_s_own_modules_is_the_same_network():
+    ours = step_benchmarks._network(None).eval()
+    plain = step_benchmarks._network(step_benchmarks.BuiltinLRN(2), plain=True).eval()
+    kinds = {type(layer) for layer in plain.features}
+    assert {torch.nn.Conv2d, torch.nn.MaxPool2d} < kinds
+    assert not kinds & {models.Conv2d, models.MaxPool2d, models.LRN}
+    x = 50 * torch.randn(2, 3, 227, 227, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(plain.features(x), ours.features(x), rtol=1e-3, atol=1e-6)
 
 
 def test_a_fresh_process_tells_its_peak():

@@ -41,7 +41,7 @@ def distance(mine: torch.Tensor, exact: torch.Tensor) -> float:
 
 def compare(x, weight, bias, stride, padding, groups) -> None:
     """Check values and slopes against torch's in float64, and that they are laid out as torch's."""
-    assert conv_kernels.usable(x, weight, stride, padding, groups)
+    assert conv_kernels.usable(x, weight, bias, stride, padding, groups)
     y = ops.conv2d(x, weight, bias, stride, padding, groups)
     assert "_Conv" in type(y.grad_fn).__name__
     plain = F.conv2d(x, weight, bias, stride, padding, groups=groups)
@@ -131,20 +131,38 @@ def test_not_a_number_is_not_lost():
 
 def test_what_it_does_not_take_goes_to_torch():
     x, weight, bias = (t.detach() for t in tensors(15, 32, 32, 3, 1, 13, 13))
-    taken = [(x, weight, 1, 1, 1)]
+    taken = [(x, weight, bias, 1, 1, 1), (x, weight, None, 1, 0, 1)]
     left = [
-        (x.double(), weight.double(), 1, 1, 1), (x.contiguous(), weight, 1, 1, 1),
-        (x[:3], weight, 1, 1, 1),  # few tiles: preparing the weights costs more
-        (x, weight[:12], 1, 1, 1), (x[:, :31], weight[:, :31], 1, 1, 1), (x, weight, 1, 3, 1),
-        (x, weight[:, :, :2, :2], 1, 0, 1), (x, weight[:, :, :, :1], 1, 0, 1),
-        (x, weight, 2, 1, 1), (x.to("meta"), weight.to("meta"), 1, 1, 1),
+        (x.double(), weight.double(), None, 1, 1, 1), (x.contiguous(), weight, None, 1, 1, 1),
+        (x[:3], weight, None, 1, 1, 1),  # few tiles: preparing the weights costs more
+        (x, weight[:12], None, 1, 1, 1), (x[:, :31], weight[:, :31], None, 1, 1, 1),
+        (x, weight[:, :, :2, :2], None, 1, 0, 1), (x, weight[:, :, :, :1], None, 1, 0, 1),
+        (x, weight, None, 1, 3, 1), (x, weight, None, 2, 1, 1),
+        (x.to("meta"), weight.to("meta"), None, 1, 1, 1),
     ]
     for given, answer in [(one, True) for one in taken] + [(one, False) for one in left]:
         expected = answer and native.compiled_library() is not None
         assert conv_kernels.usable(*given) == expected, [tuple(t.shape) for t in given[:2]]
     with torch.autocast("cpu", torch.bfloat16):
         assert not conv_kernels.usable(*taken[0])
+    with torch.inference_mode():
+        ops.conv2d(x, weight, bias, 1, 1)
+    ops.conv2d(x, weight, bias, 1, 1)  # memory from there is of use here
     assert torch.equal(ops.conv2d(x[:3], weight, bias, 1, 1), F.conv2d(x[:3], weight, bias, 1, 1))
+
+
+def test_what_does_not_fit_together_gets_torch_s_error():
+    x, weight, bias = (t.detach() for t in tensors(15, 32, 32, 3, 1, 13, 13))
+    for wrong in (
+        (x, weight, bias[:31], 1, 1), (x, weight, bias.double(), 1, 1), (x, weight, bias, 0, 1),
+        (x[:, :16], weight, bias, 1, 1), (x[:, :, :2, :2], weight, bias, 1, 0),
+        (x, weight, bias, 1, -1), (x, weight, bias, 1, 1, 3),
+    ):
+        with pytest.raises(RuntimeError) as told:
+            F.conv2d(*wrong[:5], groups=(*wrong, 1)[5])
+        with pytest.raises(RuntimeError) as said:
+            ops.conv2d(*wrong)
+        assert str(said.value) == str(told.value)
 
 
 @compiled

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,20 @@ def test_the_environment_says_what_a_number_was_measured_on():
     assert environment["hardware"]["processor"]
     assert environment["commit"]
     json.dumps(environment, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        ("model name\t: Fine CPU\nflags\t\t: fpu avx2 avx512f\n", "Fine CPU with AVX-512"),
+        ("model name\t: Fine CPU\nflags\t\t: fpu avx2\n\nmodel name\t: Other\n",
+         "Fine CPU with AVX2"),
+        ("model name\t: Old CPU\nflags\t\t: fpu sse\n", "Old CPU"),
+    ],
+)  # fmt: skip
+def test_the_width_of_vectors_tells_processors_of_one_name_apart(told, name, monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda path, encoding: told)
+    assert records._processor() == name
 
 
 def test_without_git_the_commit_is_unknown(monkeypatch):
