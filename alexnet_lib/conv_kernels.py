@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from fractions import Fraction
 from functools import cache
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ POINTS = {
     5: [Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), _HALF, -_HALF, Fraction(0)],
 }  # those of several tried that lose least
 LANES = 8  # channels that c/tiles.c takes at once
-FEWEST = 32  # channels of a group, read and written, below which it doesn't pay
+MIXING = 47  # products that take as long as a channel's share of mixing, as measured
 FEWEST_TILES = 128  # the weights must be prepared, however few the tiles
 ROOM = 24 << 20  # bytes of tiles at a time, kept by each thread that convolves
 
@@ -47,10 +48,9 @@ def usable(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: int, padding: int,
     groups: int,
 ) -> bool:
-    """Tell whether `conv2d` takes these: float32 on the CPU, x (N, C, H, W) in channels_last with
-    enough tiles and channels, square kernels of side 3 or 5, and compiled kernels. A stride means
-    kernels of 3 or 5 strides, of which less than a third may be missing. What doesn't fit together
-    isn't taken either, so that torch says what is wrong with it."""
+    """Tell whether `conv2d` takes these: float32 on the CPU, x (N, C, H, W) in channels_last,
+    square kernels of 3 or 5 strides a side, where it pays, and compiled kernels. What doesn't fit
+    together isn't taken either, so that torch says what is wrong with it."""
     given = [x, weight] if bias is None else [x, weight, bias]
     if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
         return False
@@ -68,17 +68,17 @@ def _fits(x, weight, bias, stride: int, padding: int, groups: int) -> bool:
         return False
     if C != c * groups or K % groups or (bias is not None and bias.shape != (K,)):
         return False
-    if any(count < FEWEST or count % LANES for count in (channels, K // groups)):
-        return False
-    if groups > 1 and stride > 1 or 3 * (kernel * stride) ** 2 > 4 * side**2:
+    if channels % LANES or K // groups % LANES or (groups > 1 and stride > 1):
         return False
     if min(H, W) + 2 * padding < side:
         return False
-    rows, columns = (_tiles_along(s // stride, kernel, padding // stride) for s in (H, W))
-    return (
-        N * max(1, rows) * max(1, columns) >= FEWEST_TILES
-        and x.is_contiguous(memory_format=torch.channels_last)
-    )
+    sizes = [(s + 2 * padding - side) // stride + 1 for s in (H, W)]
+    tiles = prod(-(-size // OUTPUTS[kernel]) for size in sizes)
+    products = tiles * (OUTPUTS[kernel] + kernel - 1) ** 2 * channels
+    mixing = MIXING * (1 / channels + groups / K)
+    pays = products * (1 + mixing) < 0.9 * prod(sizes) * side**2 * c
+    enough = N * tiles >= FEWEST_TILES
+    return pays and enough and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def _tiles_along(side: int, kernel: int, padding: int) -> int:
