@@ -168,7 +168,7 @@ def test_small_runs_are_quick_and_leave_no_record(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments.records, "folder", lambda: tmp_path)
     started = time.process_time()
     record = experiments.run("lrn_ablation", small=True, progress=False)
-    assert time.process_time() - started < 15
+    assert time.process_time() - started < 60  # 10 alone on two slow cores; a full run takes hours
     assert record["small"] and record["seeds"] == [0] and record["epochs"] == 2
     errors = [arm["runs"][0]["test_error"][-1] for arm in record["arms"].values()]
     assert all(error < 0.75 for error in errors), "it learns: chance is .9"
