@@ -60,8 +60,8 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
             rates = row["rates"]
             lines += ["", (
                 f"This machine's limits: {rates['matmul'] / 1e9:.0f} GFLOP/s in matrix products, "
-                f"{rates['copy'] / 1e9:.1f} GB/s copying. At that rate the step's products alone "
-                f"take {rates['share_of_matmul']:.0%} of its time."
+                f"{rates['copy'] / 1e9:.1f} GB/s copying. At that rate the step's products, one by "
+                f"one, would take {rates['share_of_matmul']:.0%} of its time."
             )]  # fmt: skip
         if "profile" in row:
             shares = ", ".join(f"{name} {share:.0%}" for name, share in row["profile"].items())
