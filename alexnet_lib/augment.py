@@ -86,7 +86,7 @@ def colour_components(images: np.ndarray, limit: int = 2000) -> tuple[torch.Tens
 def colour_noise(
     x: torch.Tensor, values: torch.Tensor, vectors: torch.Tensor, std: float = 0.1,
     generator: torch.Generator | None = None, convention: str = "source2012",
-    within: tuple[int, int] | None = None,
+    within: tuple[int, int] | None = None, out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Shift the colour of each picture along the principal components [P §4.1].
 
@@ -94,7 +94,8 @@ def colour_noise(
     std: of the random factors, one for each picture and component.
     convention: "source2012" multiplies by square roots of the eigenvalues and divides the
     picture by 1 + std [S convdata_jpeg.py:65,155-179]; "paper" multiplies by the eigenvalues, on
-    pictures scaled to 0..1 and back, and divides by nothing. within: as in `random_crops`.
+    pictures scaled to 0..1 and back, and divides by nothing. within: as in `random_crops`. out:
+    where the result goes, such as x itself, which saves the time that fresh memory takes.
     """
     rows, total = _rows(len(x), within)
     factors = torch.randn(total, 3, generator=generator)[rows].to(x.device) * std  # (N, 3)
@@ -105,7 +106,7 @@ def colour_noise(
     else:
         raise ValueError(f"convention is {convention!r}; choose 'source2012' or 'paper'.")
     shifts = (factors * scales.to(x.device)) @ vectors.to(x.device).T  # (N, 3): one RGB shift each
-    return (x + shifts[:, :, None, None]).div_(divisor)
+    return torch.add(x, shifts[:, :, None, None], out=out).div_(divisor)
 
 
 def _rows(count: int, within: tuple[int, int] | None) -> tuple[slice, int]:

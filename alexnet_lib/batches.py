@@ -102,7 +102,7 @@ class Batches:
         x = augment.to_input(crops, self.mean)
         if self.colour is not None:
             values, vectors, std = self.colour
-            x = augment.colour_noise(x, values, vectors, std, generator, within=within)
+            augment.colour_noise(x, values, vectors, std, generator, within=within, out=x)
         return x, self.labels[torch.from_numpy(chosen)].to(self.device)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
