@@ -89,16 +89,16 @@ def check_bad_batches(lab: Locator) -> None:
         expect(field).to_have_attribute("aria-invalid", "")
         expect(sentence).to_contain_text("with batch 128.")
         field.blur()
-        assert field.input_value() == "128"
+        expect(field).to_have_value("128")
     put(lab, "batch", "64")
     expect(complaint).to_be_hidden()
     expect(sentence).to_contain_text("with batch 64.")
     preset(lab, "one tower")
     expect(sentence).to_contain_text("All on GPU 0, nothing crosses.")
-    assert lab.locator("[role=switch]:visible").count() == 0
+    expect(lab.locator("[role=switch]:visible")).to_have_count(0)
     preset(lab, "reset")
     expect(sentence).to_contain_text("234,496 bytes cross forward")
-    assert lab.locator("[role=switch]:visible").count() == len(tower_lab.READERS)
+    expect(lab.locator("[role=switch]:visible")).to_have_count(len(tower_lab.READERS))
 
 
 def test_the_lab_gives_the_librarys_numbers_and_answers_to_keys(lab):
