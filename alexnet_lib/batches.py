@@ -87,6 +87,11 @@ class Batches:
 
     def get(self, epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return float32 images (N, C, size, size) and int64 labels (N,) of one step."""
+        return self._finish(step, *self._cut(epoch, step))
+
+    def _cut(self, epoch: int, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Generator]:
+        """Return a step's crops, uint8 (N, size, size, C), its labels, and the generator that
+        drew where they lie."""
         order = sample_order(self.seed, epoch, len(self.images))
         first, last, total = self.rows(step)
         before = step * self.batch_size
@@ -99,20 +104,28 @@ class Batches:
         crops = augment.random_crops(pictures, self.size, generator, self.flip, within, which)
         if self.resident is None:
             crops = crops.to(self.device, non_blocking=True)
+        return crops, self.labels[torch.from_numpy(chosen)].to(self.device), generator
+
+    def _finish(
+        self, step: int, crops: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the images in float32, mean subtracted, colours shifted, and the labels."""
         x = augment.to_input(crops, self.mean)
         if self.colour is not None:
             values, vectors, std = self.colour
+            first, _, total = self.rows(step)
+            within = (first, total)
             augment.colour_noise(x, values, vectors, std, generator, within=within, out=x)
-        return x, self.labels[torch.from_numpy(chosen)].to(self.device)
+        return x, labels
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the batches of one epoch from `first_step` on, each prepared while the one before
-        it is in use."""
+        """Yield the batches of one epoch from `first_step` on, each cut while the one before it is
+        in use. Floats are made by who takes them: there memory is kept (`memory.kept`)."""
         with ThreadPoolExecutor(1) as worker:
             steps = range(first_step, len(self))
-            ahead = worker.submit(self.get, epoch, first_step) if steps else None
+            ahead = worker.submit(self._cut, epoch, first_step) if steps else None
             for step in steps:
-                batch = ahead.result()
+                cut = ahead.result()
                 if step + 1 < len(self):
-                    ahead = worker.submit(self.get, epoch, step + 1)
-                yield batch
+                    ahead = worker.submit(self._cut, epoch, step + 1)
+                yield self._finish(step, *cut)

@@ -9,6 +9,7 @@ values and slopes are torch's to about 1e-5 of their spread, as long as all are 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from math import prod
@@ -23,11 +24,8 @@ from .winograd import matrices
 __all__ = ["OUTPUTS", "conv2d", "usable"]
 
 OUTPUTS = {3: 5, 5: 4}  # side of a kernel: side of the square of outputs that a tile gives
-_HALF = Fraction(1, 2)
-POINTS = {
-    3: [Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), _HALF, -_HALF],
-    5: [Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), _HALF, -_HALF, Fraction(0)],
-}  # those of several tried that lose least
+_PAIRS = [sign * Fraction(value) for value in (1, 2, 0.5) for sign in (1, -1)]  # first, for C
+POINTS = {3: _PAIRS, 5: [*_PAIRS, Fraction(0)]}  # those of several tried that lose least
 LANES = 8  # channels that c/tiles.c takes at once
 MIXING = 47  # products that take as long as a channel's share of mixing, as measured
 FEWEST_TILES = 128  # the weights must be prepared, however few the tiles
@@ -73,16 +71,22 @@ def _fits(x, weight, bias, stride: int, padding: int, groups: int) -> bool:
     if min(H, W) + 2 * padding < side:
         return False
     sizes = [(s + 2 * padding - side) // stride + 1 for s in (H, W)]
-    tiles = prod(-(-size // OUTPUTS[kernel]) for size in sizes)
-    products = tiles * (OUTPUTS[kernel] + kernel - 1) ** 2 * channels
+    tiles = prod(_grid(sizes, kernel))
+    products = tiles * _side(kernel) ** 2 * channels
     mixing = MIXING * (1 / channels + groups / K)
     pays = products * (1 + mixing) < 0.9 * prod(sizes) * side**2 * c
     enough = N * tiles >= FEWEST_TILES
     return pays and enough and x.is_contiguous(memory_format=torch.channels_last)
 
 
-def _tiles_along(side: int, kernel: int, padding: int) -> int:
-    return -(-(side + 2 * padding - kernel + 1) // OUTPUTS[kernel])
+def _side(kernel: int) -> int:
+    """Return the side of a tile, n."""
+    return OUTPUTS[kernel] + kernel - 1
+
+
+def _grid(sizes: Sequence[int], kernel: int) -> list[int]:
+    """Return how many rows and columns of tiles give outputs of these sizes, (H', W')."""
+    return [-(-size // OUTPUTS[kernel]) for size in sizes]
 
 
 def conv2d(
@@ -156,13 +160,14 @@ class _Cut:
     """Maps (N, C, H, W) and a buffer for some of their tiles, (n * n * groups, T, C / groups)."""
 
     def __init__(
-        self, maps: torch.Tensor, buffer: torch.Tensor, grid: tuple[int, int], groups: int,
+        self, maps: torch.Tensor, buffer: torch.Tensor, grid: list[int], groups: int,
         kernel: int, side: int, padding: int,
     ) -> None:
         self.maps, self.buffer = maps, buffer
-        n, step = OUTPUTS[kernel] + kernel - 1, OUTPUTS[kernel]
-        sizes = (*maps.shape[2:], groups, buffer.shape[2], padding, *grid, step, n, side)
-        self.tiles = Tiles(*sizes, buffer.stride(0), 0)
+        grid = (*grid, OUTPUTS[kernel], _side(kernel), side)
+        self.tiles = Tiles(
+            *maps.shape[2:], groups, buffer.shape[2], padding, *grid, buffer.stride(0), 0
+        )
 
     def _run(self, name: str, base: int, count: int, *pointers: int | None) -> None:
         self.tiles.base = base
@@ -185,8 +190,8 @@ def _cut(
 ) -> tuple[_Cut, _Cut, list[tuple[int, int]]]:
     """Return how a convolution's inputs x and outputs y are cut, and chunks of tiles that fit in
     the workspace: the first one's number and their count."""
-    grid = tuple(_tiles_along(side, kernel, padding) for side in x.shape[2:])
-    n, total = OUTPUTS[kernel] + kernel - 1, len(x) * grid[0] * grid[1]
+    grid, n = _grid(y.shape[2:], kernel), _side(kernel)
+    total = len(x) * prod(grid)
     floats = n * n * (x.shape[1] + y.shape[1])  # of a tile
     T = -(-total // -(-total * floats * 4 // ROOM))
     memory, split = _workspace(T * floats), T * n * n * x.shape[1]

@@ -16,8 +16,8 @@ from . import networks, ops, shapes
 from .paper import LayerSpec, NetworkSpec
 
 __all__ = [
-    "CeilConv2d", "Conv2d", "LRN", "MaskDropout", "MaxPool2d", "Net", "SameMapNorm", "Stages",
-    "alexnet", "blueprint", "build", "stage_module", "stage_paths", "starting_values",
+    "Conv2d", "LRN", "MaskDropout", "MaxPool2d", "Net", "SameMapNorm", "Stages", "alexnet",
+    "blueprint", "build", "stage_module", "stage_paths", "starting_values",
 ]
 
 
@@ -52,20 +52,19 @@ class SameMapNorm(nn.Module):
 
 
 class Conv2d(nn.Conv2d):
-    """torch's convolution by way of `ops`, which is faster on large batches on a CPU."""
+    """torch's convolution by way of `ops`, which is faster on large batches on a CPU.
 
-    rounding = "floor"
+    rounding: with "ceil" the last windows may stick out on the right and at the bottom.
+    """
+
+    def __init__(self, *arguments: int, groups: int = 1, rounding: str = "floor") -> None:
+        super().__init__(*arguments, groups=groups)
+        self.rounding = rounding
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return ops.conv2d(
             x, self.weight, self.bias, self.stride[0], self.padding[0], self.groups, self.rounding
         )
-
-
-class CeilConv2d(Conv2d):
-    """A convolution whose last windows may stick out on the right and at the bottom."""
-
-    rounding = "ceil"
 
 
 class MaxPool2d(nn.MaxPool2d):
@@ -105,9 +104,10 @@ class MaskDropout(nn.Module):
 def stage_module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
     """Build one stage; inputs is the shape it gets, (C, H, W) or (C,)."""
     if spec.kind == "conv":
-        kind = CeilConv2d if spec.rounding == "ceil" else Conv2d
         window = (spec.kernel, spec.stride, spec.padding)
-        return kind(inputs[0], spec.channels, *window, groups=spec.groups)
+        return Conv2d(
+            inputs[0], spec.channels, *window, groups=spec.groups, rounding=spec.rounding
+        )
     if spec.kind == "fc":
         return nn.Linear(inputs[0], spec.channels)
     if spec.kind == "dropout":

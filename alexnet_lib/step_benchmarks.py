@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 import torch
@@ -94,6 +93,7 @@ def training_step(name: str, batch_size: int, device: str = "cpu", compiled: boo
     return once
 
 
+@kept()
 def step(
     device: str = "cpu", rounds: int = 5, batch_size: int = 64, compiled: bool = True
 ) -> Rows:
@@ -102,11 +102,6 @@ def step(
     Freed memory is kept for all of them, as `training.fit` does. compiled: also time PLAIN and
     BEST under torch.compile, where it works here.
     """
-    with kept():
-        return [_step_row(device, rounds, batch_size, compiled)]
-
-
-def _step_row(device: str, rounds: int, batch_size: int, compiled: bool) -> dict[str, Any]:
     contestants = {
         name: training_step(name, batch_size, device)
         for name in (OURS, PLAIN, SHIPPED, WITHOUT, TORCHVISION, BEST)
@@ -145,7 +140,7 @@ def _step_row(device: str, rounds: int, batch_size: int, compiled: bool) -> dict
         if None not in memory.values():
             share = memory[OURS] / memory[PLAIN]
             figures.append(figure("peak memory, ours / in torch's own modules", share, most=1.0))
-    return row
+    return [row]
 
 
 def profiled(name: str, batch_size: int, device: str = "cpu", shown: int = 10) -> dict[str, float]:

@@ -22,63 +22,62 @@ typedef struct {
 
 #define LANES 8 /* channels at once */
 #define MOST 8  /* the largest n or side */
+#define PAIRS 3 /* of opposite points */
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float Lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
-/* A matrix has a row for each point: first `pairs` pairs of opposite points, whose rows differ in
- * the sign of every second value, then the others. So a pair's sums over even and over odd places
- * are formed once. `widen` multiplies by the matrix (to x from), `narrow` by the transpose of the
+/* A matrix has a row for each point: first PAIRS pairs of opposite points, whose rows differ in the
+ * sign of every second value, then the others. So a pair's sums over even and over odd places are
+ * formed once. `widen` multiplies by the matrix (to x from), `narrow` by the transpose of the
  * matrix (from x to). Values lie `apart` from each other in `in`, side by side in `out`. */
-INLINE void widen(const float *matrix, const Lanes *in, Lanes *out, int apart, int from, int to,
-                  int pairs) {
+INLINE void widen(const float *matrix, const Lanes *in, Lanes *out, int apart, int from, int to) {
     for (int a = 0; a < to; a++) {
         const float *row = matrix + a * from;
         Lanes even = row[0] * in[0], odd = row[1] * in[apart];
         for (int i = 2; i < from; i += 2) even += row[i] * in[i * apart];
         for (int i = 3; i < from; i += 2) odd += row[i] * in[i * apart];
         out[a] = even + odd;
-        if (a < 2 * pairs) out[++a] = even - odd;
+        if (a < 2 * PAIRS) out[++a] = even - odd;
     }
 }
 
-INLINE void narrow(const float *matrix, const Lanes *in, Lanes *out, int apart, int from, int to,
-                   int pairs) {
+INLINE void narrow(const float *matrix, const Lanes *in, Lanes *out, int apart, int from, int to) {
     Lanes sums[2][MOST]; /* what even and odd rows of the result take */
     for (int a = 0; a < from; a++) {
         sums[0][a] = sums[1][a] = in[a * apart];
-        if (a >= 2 * pairs) continue;
+        if (a >= 2 * PAIRS) continue;
         sums[0][a] += in[(a + 1) * apart];
         sums[1][a] -= in[(a + 1) * apart];
         a++;
     }
     for (int b = 0; b < to; b++) {
         out[b] = matrix[b] * sums[b % 2][0];
-        for (int a = pairs ? 2 : 1; a < from; a += a < 2 * pairs ? 2 : 1)
+        for (int a = 2; a < from; a += a < 2 * PAIRS ? 2 : 1)
             out[b] += matrix[a * to + b] * sums[b % 2][a];
     }
 }
 
-/* out (to x to) = M * in (from x from) * M's transpose, M the matrix, or its transpose if not wider */
-INLINE void both_ways(const float *matrix, const Lanes *in, Lanes *out, int from, int to,
-                      int pairs, int wider) {
+/* out (to x to) = M * in (from x from) * M's transpose; M: the matrix, or its transpose where the
+ * result is smaller */
+INLINE void both_ways(const float *matrix, const Lanes *in, Lanes *out, int from, int to) {
     Lanes half[MOST * MOST]; /* columns done, one after the other: half[column * to + row] */
     for (int column = 0; column < from; column++)
-        if (wider) widen(matrix, in + column, half + column * to, from, from, to, pairs);
-        else narrow(matrix, in + column, half + column * to, from, from, to, pairs);
+        if (to >= from) widen(matrix, in + column, half + column * to, from, from, to);
+        else narrow(matrix, in + column, half + column * to, from, from, to);
     for (int row = 0; row < to; row++)
-        if (wider) widen(matrix, half + row, out + row * to, to, from, to, pairs);
-        else narrow(matrix, half + row, out + row * to, to, from, to, pairs);
+        if (to >= from) widen(matrix, half + row, out + row * to, to, from, to);
+        else narrow(matrix, half + row, out + row * to, to, from, to);
 }
 
 /* The sizes in use get loops of their own, which compilers unroll. */
 static void transform(const float *matrix, const Lanes *in, Lanes *out, int from, int to) {
-    if (from == 8 && to == 8) both_ways(matrix, in, out, 8, 8, 3, 1);
-    else if (from == 4 && to == 8) both_ways(matrix, in, out, 4, 8, 3, 1);
-    else if (from == 8 && to == 4) both_ways(matrix, in, out, 8, 4, 3, 0);
-    else if (from == 7 && to == 7) both_ways(matrix, in, out, 7, 7, 3, 1);
-    else if (from == 5 && to == 7) both_ways(matrix, in, out, 5, 7, 3, 1);
-    else if (from == 7 && to == 5) both_ways(matrix, in, out, 7, 5, 3, 0);
+    if (from == 8 && to == 8) both_ways(matrix, in, out, 8, 8);
+    else if (from == 4 && to == 8) both_ways(matrix, in, out, 4, 8);
+    else if (from == 8 && to == 4) both_ways(matrix, in, out, 8, 4);
+    else if (from == 7 && to == 7) both_ways(matrix, in, out, 7, 7);
+    else if (from == 5 && to == 7) both_ways(matrix, in, out, 5, 7);
+    else if (from == 7 && to == 5) both_ways(matrix, in, out, 7, 5);
 }
 
 /* Where a tile's square lies: its image, its corner, and the part [from, to) within the map. */

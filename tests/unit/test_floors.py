@@ -23,9 +23,8 @@ FLOORS = [
         "activations", "archives", "cifar", "comparing", "conv_kernels", "crop_kernels",
         "downloads", "exchange", "image_folders", "keeping", "lab_server", "learner", "mistakes",
         "networks", "numerals", "orientations", "packing", "patients", "pictures", "pool_kernels",
-        "ranks", "rendering",
-        "runs", "shards", "shipped", "slider_times", "timing", "triton_lrn", "update_kernels",
-        "valley",
+        "ranks", "rendering", "runs", "shards", "shipped", "slider_times", "timing", "triton_lrn",
+        "update_kernels", "valley",
     },
     {
         "augment", "datasets", "desk_words", "estimates", "facts", "grids", "judging", "kernels",
