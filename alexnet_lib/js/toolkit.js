@@ -71,25 +71,34 @@ export function complaint() {
 }
 
 // The state that a lab shares with Python. Changes are drawn once a frame, and sent a moment after
-// the last one, so that dragging never waits for a kernel, or needs one.
+// the last one, so that dragging never waits for a kernel, or needs one. What the page has changed
+// since is newer than what comes back: the kernel sends each value again when it has taken it, and
+// a busy one does so late.
 export function share(model, names, redraw) {
   let frame = 0;
   let timer = 0;
+  let unsent = {};
   const schedule = () => {
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(redraw);
   };
   const send = () => {
+    unsent = {};
     try {
       model.save_changes();
     } catch {
       // no kernel: the page goes on without it
     }
   };
-  for (const name of names) model.on(`change:${name}`, schedule);
+  const hear = Object.fromEntries(names.map((name) => [name, () => {
+    if (name in unsent && model.get(name) !== unsent[name]) model.set(name, unsent[name]);
+    schedule();
+  }]));
+  for (const name of names) model.on(`change:${name}`, hear[name]);
   return {
     get: () => Object.fromEntries(names.map((name) => [name, model.get(name)])),
     set(values) {
+      Object.assign(unsent, values);
       for (const [name, value] of Object.entries(values)) model.set(name, value);
       schedule();
       clearTimeout(timer);
@@ -97,7 +106,7 @@ export function share(model, names, redraw) {
     },
     close() {
       cancelAnimationFrame(frame);
-      for (const name of names) model.off(`change:${name}`, schedule);
+      for (const name of names) model.off(`change:${name}`, hear[name]);
     },
   };
 }

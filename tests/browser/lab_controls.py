@@ -7,7 +7,7 @@ from playwright.sync_api import Locator
 from lab_driver import NotebookPage
 from patience import run_patiently
 
-__all__ = ["preset", "put", "run_to_lab"]
+__all__ = ["drawn", "preset", "put", "run_to_lab"]
 
 
 def run_to_lab(page: NotebookPage, name: str, seconds: float = 600) -> Locator:
@@ -18,14 +18,21 @@ def run_to_lab(page: NotebookPage, name: str, seconds: float = 600) -> Locator:
     return lab
 
 
+def drawn(lab: Locator) -> None:
+    """Wait until the page has drawn what was done to a lab: it draws once a frame."""
+    lab.evaluate("() => new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
+
+
 def put(lab: Locator, box: str, text: str) -> Locator:
-    """Type into a slider's box and press Enter; returns the box."""
+    """Type into a slider's box and press Enter; returns the box once the lab is drawn anew."""
     field = lab.get_by_label(f"{box}, exact value")
     field.fill(text)
     field.press("Enter")
+    drawn(lab)
     return field
 
 
 def preset(lab: Locator, label: str) -> None:
-    """Press a preset's button."""
+    """Press a preset's button and wait until the lab is drawn anew."""
     lab.get_by_role("button", name=label, exact=True).click()
+    drawn(lab)

@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Locator, expect
 
 from alexnet_lib import journeys, network_map, networks, shapes
-from lab_controls import preset
+from lab_controls import drawn, preset
 from patience import run_patiently
 
 pytestmark = [
@@ -94,6 +94,7 @@ def check_clicks(lab: Locator) -> None:
     lab.locator(".alexnet-bar-row i:visible", has_text="fc7").first.click()
     expect(sentence).to_contain_text("fc7, fully connected")
     stage(lab, "conv3").click()
+    drawn(lab)
     photo = lab.locator(".alexnet-photo svg")
     before = photo.get_attribute("aria-label")
     lab.locator(".alexnet-tower-maps svg").first.click(position={"x": 4, "y": 4})

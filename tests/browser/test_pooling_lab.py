@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab_controls import preset, run_to_lab
+from lab_controls import preset, put, run_to_lab
 from lab_driver import NotebookPage
 
 pytestmark = [
@@ -20,10 +20,6 @@ def lab(chromium, lab_server):
     page = NotebookPage(chromium, lab_server, "03_overlapping_pooling.ipynb")
     yield run_to_lab(page, "pooling lab")
     page.close()
-
-
-def box(lab, name: str):
-    return lab.get_by_label(f"{name}, exact value")
 
 
 def sentence(lab) -> str:
@@ -48,25 +44,21 @@ def sentence(lab) -> str:
 )
 def test_typed_numbers_that_make_no_sense_change_nothing_and_get_a_line(lab, name, typed, said):
     preset(lab, "reset")
-    lab.page.wait_for_timeout(300)
     before = sentence(lab)
-    box(lab, name).fill(typed)
-    box(lab, name).press("Enter")
+    field = put(lab, name, typed)
     line = lab.get_by_role("alert")
     line.wait_for(state="visible")
     assert said in line.inner_text() and "Nothing was changed." in line.inner_text()
-    assert box(lab, name).get_attribute("aria-invalid") is not None
+    assert field.get_attribute("aria-invalid") is not None
     assert sentence(lab) == before
-    box(lab, name).fill("2")
-    box(lab, name).press("Enter")
+    put(lab, name, "2")
     line.wait_for(state="hidden")
-    assert box(lab, name).get_attribute("aria-invalid") is None
+    assert field.get_attribute("aria-invalid") is None
 
 
 def test_a_window_can_be_typed_that_the_slider_does_not_reach(lab):
     preset(lab, "reset")
-    box(lab, "z").fill("9")
-    box(lab, "z").press("Enter")
+    put(lab, "z", "9")
     lab.get_by_text("9 × 9 becomes 1 × 1").wait_for()
 
 
