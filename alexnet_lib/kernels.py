@@ -21,7 +21,7 @@ import torch
 
 from .native import Maps, compiled_library, run
 
-__all__ = ["compiled_library", "lrn", "lrn_portable", "portable_passes"]
+__all__ = ["compiled_library", "compiled_passes", "lrn", "lrn_portable", "portable_passes"]
 
 PART = 1 << 18  # values that the portable path works on at once on a CPU: they stay in its cache
 Room = Callable[[str, torch.Tensor], torch.Tensor]  # see `_new_room`
@@ -164,8 +164,11 @@ def _laid_out_like(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return y if y.stride() == x.stride() else torch.empty_like(x).copy_(y)
 
 
-def _compiled(name: str, x: torch.Tensor, g: torch.Tensor | None, *window) -> torch.Tensor:
-    """Run c/lrn.c's function `name` on threads; window: what `lrn` takes after x."""
+def _compiled(
+    name: str, x: torch.Tensor, g: torch.Tensor | None, *window, threads: int | None = None
+) -> torch.Tensor:
+    """Run c/lrn.c's function `name` on threads (torch's number); window: what `lrn` takes after x.
+    """
     groups, behind, ahead, c, beta, k, relu = window
     source, channels_last = _layout(x)
     form = torch.channels_last if channels_last else torch.contiguous_format
@@ -180,7 +183,8 @@ def _compiled(name: str, x: torch.Tensor, g: torch.Tensor | None, *window) -> to
     half = x.dtype == torch.bfloat16
     maps = Maps(N, C, P, G, behind, ahead, n, channels_last, half, relu, c, beta, k)
     pointers = [tensor.data_ptr() for tensor in (*given, result)]
-    run(name, maps, pointers, compiled_library().lrn_units(maps), torch.get_num_threads())
+    threads = threads or torch.get_num_threads()
+    run(name, maps, pointers, compiled_library().lrn_units(maps), threads)
     return _laid_out_like(x, result)
 
 
@@ -253,3 +257,14 @@ def portable_passes(x: torch.Tensor, g: torch.Tensor, *window: float) -> tuple[t
     """Return LRN of x and the slope for g as they are computed without a compiler, to be timed."""
     forward = _in_parts(_portable_forward, (x,), *window)
     return forward, _in_parts(_portable_backward, (g, x), *window)
+
+
+def compiled_passes(
+    x: torch.Tensor, g: torch.Tensor, *window: float, threads: int | None = None
+) -> tuple[torch.Tensor, ...]:
+    """Return LRN of x and the slope for g by the C code, to be timed without torch around it.
+
+    It needs `compiled_library()`. threads: torch's number where it isn't given.
+    """
+    forward = _compiled("lrn_forward", x, None, *window, False, threads=threads)
+    return forward, _compiled("lrn_backward", x, g, *window, False, threads=threads)
