@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from lab_driver import NO_CHROMIUM, ROOT, LabServer, NotebookPage, find_chromium, launch
+from lab_driver import (
+    NO_CHROMIUM,
+    ROOT,
+    LabServer,
+    NotebookPage,
+    find_chromium,
+    launch,
+    open_cells,
+)
 
 HERE = Path(__file__).resolve().parent
 
@@ -55,15 +62,10 @@ def page_with(chromium: Browser, lab_server: LabServer) -> Iterator[Callable[...
     """A function that opens a notebook made of the given cells; closed afterwards."""
     pages: list[NotebookPage] = []
 
-    def open_cells(*sources: str) -> NotebookPage:
-        notebook = nbformat.v4.new_notebook()
-        notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
-        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-        name = f"driver_{len(list(lab_server.work.rglob('driver_*.ipynb')))}.ipynb"
-        nbformat.write(notebook, lab_server.work / "chapters" / name)
-        pages.append(NotebookPage(chromium, lab_server, name))
+    def open_one(*sources: str) -> NotebookPage:
+        pages.append(open_cells(chromium, lab_server, *sources))
         return pages[-1]
 
-    yield open_cells
+    yield open_one
     for page in pages:
         page.close()

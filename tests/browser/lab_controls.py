@@ -1,4 +1,4 @@
-"""What a reader does with a JavaScript lab: find it in its chapter, press, type."""
+"""What a reader does with a JavaScript lab: find it in its notebook, press, type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["drawn", "preset", "put", "run_to_lab"]
 
 
 def run_to_lab(page: NotebookPage, name: str, seconds: float = 600) -> Locator:
-    """Run a chapter and return the lab called `name` in it."""
+    """Run a notebook and return the lab called `name` in it."""
     assert run_patiently(page, seconds) == []
     lab = page.page.locator(f'.alexnet-lab[aria-label="{name}"]')
     lab.scroll_into_view_if_needed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -23,9 +24,10 @@ CELLS = (
     "lab = widgets.NetworkMap(photos={name: datasets.photo(name) for name in ('cat', 'rocket')})\n"
     "lab",
 )
-DROP = """(lab, [name, bytes, type]) => {
+DROP = """(lab, [name, base64, type]) => {
   const data = new DataTransfer();
-  data.items.add(new File([new Uint8Array(bytes)], name, { type }));
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  data.items.add(new File([bytes], name, { type }));
   for (const kind of ['dragenter', 'dragover', 'drop'])
     lab.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
 }"""
@@ -59,6 +61,11 @@ def noise(side: int) -> bytes:
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG", compress_level=0)
     return data.getvalue()
+
+
+def drop(lab: Locator, name: str, data: bytes) -> None:
+    """Drop a file that calls itself a PNG on the lab."""
+    lab.evaluate(DROP, [name, base64.b64encode(data).decode(), "image/png"])
 
 
 def check_stages(lab: Locator) -> None:
@@ -129,12 +136,12 @@ def check_pictures(lab: Locator) -> None:
                              ("empty.png", b"", "is empty: 0 bytes"),
                              ("cut.png", noise(200)[:5000], "can't be decoded"),
                              ("film.mp4", bytes(4_100_000), "can't make it smaller")):  # fmt: skip
-        lab.evaluate(DROP, [name, list(data), "image/png"])
+        drop(lab, name, data)
         expect(status).to_contain_text(f"{name} ", timeout=30_000)
         expect(status).to_contain_text(said, timeout=30_000)
         expect(status).to_contain_text("The picture stays as it was.")
         expect(chosen).to_have_value("your picture, big.png")
-    lab.evaluate(DROP, ["dropped.png", list(png((64, 64))), "image/png"])
+    drop(lab, "dropped.png", png((64, 64)))
     expect(chosen).to_have_value("your picture, dropped.png", timeout=30_000)
     preset(lab, "reset")
     expect(chosen).to_have_value("cat")

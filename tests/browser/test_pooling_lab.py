@@ -5,19 +5,25 @@ from __future__ import annotations
 import pytest
 
 from lab_controls import preset, put, run_to_lab
-from lab_driver import NotebookPage
+from lab_driver import open_cells
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
+CELLS = (  # as in chapter 03
+    "from alexnet_lib import datasets, experiments, probes, widgets",
+    "filters = probes.learned_filters()['conv1.weight']\n"
+    "cat = experiments.lrn_maps(datasets.photo('cat'), filters)['before']\n"
+    "widgets.PoolingLab({'a cat, filter 48': cat[48]})",
+)
 
 
 @pytest.fixture(scope="module")
 def lab(chromium, lab_server):
-    """Return the lab's element in chapter 03, run from the top."""
-    page = NotebookPage(chromium, lab_server, "03_overlapping_pooling.ipynb")
+    """The lab in a notebook of its own, run."""
+    page = open_cells(chromium, lab_server, *CELLS)
     yield run_to_lab(page, "pooling lab")
     page.close()
 

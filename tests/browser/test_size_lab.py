@@ -15,14 +15,14 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
-CHAPTER = "02_pixels_to_feature_maps.ipynb"
+CELLS = ("from alexnet_lib import widgets", "widgets.SizeLab()")  # as in chapter 02
 BOXES = ("picture", "window", "stride", "padding")
 
 
 @pytest.fixture
-def lab(open_notebook) -> Locator:
-    """The lab in its chapter, run."""
-    return run_to_lab(open_notebook(CHAPTER), "output-size lab")
+def lab(page_with) -> Locator:
+    """The lab in a notebook of its own, run."""
+    return run_to_lab(page_with(*CELLS), "output-size lab")
 
 
 def check_numbers(lab: Locator) -> None:

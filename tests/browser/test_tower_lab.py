@@ -15,13 +15,13 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
-CHAPTER = "06_two_gpus.ipynb"
+CELLS = ("from alexnet_lib import widgets", "widgets.TowerLab()")  # as in chapter 06
 
 
 @pytest.fixture
-def lab(open_notebook) -> Locator:
-    """The lab in its chapter, run."""
-    return run_to_lab(open_notebook(CHAPTER), "two-tower lab")
+def lab(page_with) -> Locator:
+    """The lab in a notebook of its own, run."""
+    return run_to_lab(page_with(*CELLS), "two-tower lab")
 
 
 def switch(lab: Locator, name: str) -> Locator:
