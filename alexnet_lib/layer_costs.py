@@ -31,7 +31,6 @@ def measure(
     that isn't; in each all stages are timed in turn, so that a drifting machine treats all alike.
     Timed is what the processor spends, not the clock, so that other programs count for little.
     Poolings are torch's own here, not this library's, for which not every machine has a compiler.
-    Poolings are timed as torch has them, since this library's own code is not compiled everywhere.
     Returns one row a stage but flatten, which only looks at the same numbers another way: stage,
     kind, macs (of one picture), milliseconds (of one picture, the median) and least.
     """

@@ -8,15 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from lab_driver import (
-    NO_CHROMIUM,
-    ROOT,
-    LabServer,
-    NotebookPage,
-    find_chromium,
-    launch,
-    open_cells,
-)
+from lab_controls import open_cells
+from lab_driver import NO_CHROMIUM, ROOT, LabServer, NotebookPage, find_chromium, launch
 
 HERE = Path(__file__).resolve().parent
 

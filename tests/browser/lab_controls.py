@@ -1,13 +1,25 @@
-"""What a reader does with a JavaScript lab: find it in its notebook, press, type."""
+"""A lab in a notebook, and what a reader does with it: find it, press, type."""
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator
+import nbformat
+from playwright.sync_api import Browser, Locator
 
-from lab_driver import NotebookPage
+from lab_driver import LabServer, NotebookPage
 from patience import run_patiently
 
-__all__ = ["drawn", "preset", "put", "run_to_lab"]
+__all__ = ["drawn", "open_cells", "preset", "put", "run_to_lab"]
+
+
+def open_cells(browser: Browser, server: LabServer, *sources: str) -> NotebookPage:
+    """Open a new notebook made of code cells."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    folder = server.work / "chapters"
+    name = f"cells_{len(list(folder.glob('cells_*.ipynb')))}.ipynb"
+    nbformat.write(notebook, folder / name)
+    return NotebookPage(browser, server, name)
 
 
 def run_to_lab(page: NotebookPage, name: str, seconds: float = 600) -> Locator:

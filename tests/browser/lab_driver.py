@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import nbformat
 from playwright.sync_api import Browser, Locator, Page, Playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -393,14 +392,3 @@ class NotebookPage:
         self.page.evaluate(
             "async () => { await jupyterapp.shell.currentWidget?.sessionContext.shutdown(); }"
         )
-
-
-def open_cells(browser: Browser, server: LabServer, *sources: str) -> NotebookPage:
-    """Open a new notebook made of code cells."""
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    folder = server.work / "chapters"
-    name = f"cells_{len(list(folder.glob('cells_*.ipynb')))}.ipynb"
-    nbformat.write(notebook, folder / name)
-    return NotebookPage(browser, server, name)

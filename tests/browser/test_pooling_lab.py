@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab_controls import preset, put, run_to_lab
-from lab_driver import open_cells
+from lab_controls import open_cells, preset, put, run_to_lab
 
 pytestmark = [
     pytest.mark.browser,
