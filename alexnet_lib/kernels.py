@@ -260,11 +260,11 @@ def portable_passes(x: torch.Tensor, g: torch.Tensor, *window: float) -> tuple[t
 
 
 def compiled_passes(
-    x: torch.Tensor, g: torch.Tensor, *window: float, threads: int | None = None
+    x: torch.Tensor, g: torch.Tensor, *window: float, threads: int
 ) -> tuple[torch.Tensor, ...]:
     """Return LRN of x and the slope for g by the C code, to be timed without torch around it.
 
-    It needs `compiled_library()`. threads: torch's number where it isn't given.
+    It needs `compiled_library()`.
     """
     forward = _compiled("lrn_forward", x, None, *window, False, threads=threads)
     return forward, _compiled("lrn_backward", x, g, *window, False, threads=threads)

@@ -11,8 +11,7 @@ from PIL import Image
 from playwright.sync_api import Locator, expect
 
 from alexnet_lib import journeys, network_map, networks, shapes
-from lab_controls import drawn, preset
-from patience import run_patiently
+from lab_controls import drawn, preset, run_to_lab
 
 pytestmark = [
     pytest.mark.browser,
@@ -36,11 +35,7 @@ DROP = """(lab, [name, base64, type]) => {
 @pytest.fixture
 def lab(page_with) -> Locator:
     """The map in a notebook of its own, run."""
-    page = page_with(*CELLS)
-    assert run_patiently(page, 600) == []
-    found = page.page.locator('.alexnet-lab[aria-label="network map"]')
-    found.scroll_into_view_if_needed()
-    return found
+    return run_to_lab(page_with(*CELLS), "network map")
 
 
 def stage(lab: Locator, name: str) -> Locator:

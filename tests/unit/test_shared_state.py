@@ -8,15 +8,14 @@ from javascript import in_node, needs_node
 MODEL = """
     const listeners = {};
     const model = {
-      held: { size: 5, values: [1, 2] }, changed: {}, sent: [],
+      held: { size: 5, values: [1, 2] }, sent: [],
       get: (name) => model.held[name],
       set(name, value) {
         if (JSON.stringify(model.held[name]) === JSON.stringify(value)) return;
         model.held[name] = value;
-        model.changed[name] = value;
         for (const listener of listeners[`change:${name}`] ?? []) listener();
       },
-      save_changes() { model.sent.push(model.changed); model.changed = {}; },
+      save_changes() { model.sent.push({ ...model.held }); },
       on: (event, listener) => (listeners[event] ??= []).push(listener),
       off(event, listener) { listeners[event] = listeners[event].filter((f) => f !== listener); },
       echo(values) {
