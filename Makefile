@@ -21,7 +21,7 @@ RUN = "$(VENV)/bin/python"
 endif
 # the root user of a container needs leave; another address only if ARGS names one
 LAB_FLAGS = --LabApp.default_url=/lab/tree/chapters/00_start_here.ipynb \
-	--ServerApp.kernel_websocket_connection_class=alexnet_lib.lab_server.PromptConnection \
+	--ServerApp.kernel_websocket_connection_class=alexnet_lib.cli.jupyter_server.PromptConnection \
 	$(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root) \
 	$(if $(findstring ip=,$(ARGS)),,--ServerApp.ip=127.0.0.1)
 
@@ -54,7 +54,7 @@ environment: ## make or refresh .venv from requirements.lock, and nothing else
 	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null; then \
 		echo "The course needs Python 3.11 or later; '$(if $(PYTHON),$(PYTHON),python3)' is not." >&2; \
 		echo "Install one, then name it: make lab PYTHON=/path/to/python3.12" >&2; exit 1; fi
-	@$(PYTHON) -m alexnet_lib.environment --venv "$(VENV)"
+	@$(PYTHON) -m alexnet_lib.cli.bootstrap --venv "$(VENV)"
 
 lock: ## pin every package anew (needs uv; ARGS=--upgrade, or "--upgrade-package torch")
 	$(UV) pip compile pyproject.toml --extra test --universal --python-version 3.11 \

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from . import crop_kernels
+from .kernels import crop as crop_kernel
 
 __all__ = [
     "centre_crop",
@@ -135,10 +135,10 @@ def random_crops(
     mirrored = (torch.rand(total, generator=generator)[rows] < 0.5) & flip
     if not isinstance(images, torch.Tensor):
         chosen = np.arange(N) if chosen is None else chosen
-        found = crop_kernels.pointers(images, chosen)
+        found = crop_kernel.pointers(images, chosen)
         if found is not None:
             starts, _alive = found
-            return crop_kernels.cut(starts, images.shape[1:], size, tops, lefts, mirrored)
+            return crop_kernel.cut(starts, images.shape[1:], size, tops, lefts, mirrored)
         images, chosen = torch.from_numpy(np.array(images[chosen])), None
     if chosen is not None:
         images = images[chosen]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from . import augment
-from .packing import ImageSet
+from .datasets import ImageSet
 
 __all__ = ["Batches", "random_seed", "sample_order"]
 
@@ -120,7 +120,7 @@ class Batches:
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the batches of one epoch from `first_step` on, each cut while the one before it is
-        in use. Floats are made by who takes them: there memory is kept (`memory.kept`)."""
+        in use. Floats are made by who takes them: there memory is kept (`allocator.kept`)."""
         with ThreadPoolExecutor(1) as worker:
             steps = range(first_step, len(self))
             ahead = worker.submit(self._cut, epoch, first_step) if steps else None

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from . import models, networks
+from . import architectures, models
 from .models import Net
 from .paper import LayerSpec, NetworkSpec
 
@@ -137,7 +137,7 @@ def spec_of(state: dict[str, Any]) -> NetworkSpec:
     about = state["network"]
     try:
         if "layers" not in about:  # format 1 kept a variant's name
-            return networks.network(about["kind"], about["num_classes"])
+            return architectures.network(about["kind"], about["num_classes"])
         layers = tuple(LayerSpec(**layer) for layer in about["layers"])
         return NetworkSpec(**{**about, "layers": layers})
     except (KeyError, TypeError) as error:

@@ -10,10 +10,10 @@ import torch
 from tqdm.auto import tqdm
 
 from . import augment
+from .datasets import ImageSet
+from .distributed.process_group import everyone
 from .models import Net
-from .packing import ImageSet
-from .ranks import everyone
-from .teams import ALONE, Team
+from .parallel import ALONE, Team
 from .towers import TowerNet
 
 __all__ = ["check_fit", "evaluate", "probabilities"]

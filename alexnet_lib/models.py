@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from . import networks, ops, shapes
+from . import architectures, ops, shapes
 from .paper import LayerSpec, NetworkSpec
 
 __all__ = [
@@ -282,4 +282,4 @@ def alexnet(variant: str = "paper", num_classes: int = 1000, seed: int | None = 
     the last layer. seed: draws the weights without touching torch's global state.
     Raises ValueError for an unknown variant, with the nearest name.
     """
-    return build(networks.network(variant, num_classes), seed)
+    return build(architectures.network(variant, num_classes), seed)

@@ -11,8 +11,12 @@ from numbers import Real
 import torch
 import torch.nn.functional as F
 
-from . import conv_kernels, kernels, pool_kernels, shapes
-from .paper import CONVENTIONS, unknown_name
+from . import shapes
+from ._errors import unknown_name
+from .kernels import conv_winograd
+from .kernels import lrn as lrn_kernel
+from .kernels import max_pool as max_pool_kernel
+from .paper import CONVENTIONS
 
 __all__ = [
     "average_pool2d",
@@ -101,7 +105,7 @@ def local_response_norm(
         )
     behind, ahead = window(convention, size)
     c = coefficient(convention, size, alpha)
-    return kernels.lrn(x, groups, behind, ahead, float(c), float(beta), float(k), relu)
+    return lrn_kernel.lrn(x, groups, behind, ahead, float(c), float(beta), float(k), relu)
 
 
 def _check_maps(x: torch.Tensor, groups: int) -> None:
@@ -174,8 +178,8 @@ def conv2d(
     """
     if rounding == "ceil":
         x, padding = F.pad(x, _overhang(x, weight.shape[2], stride, padding, rounding)), 0
-    if conv_kernels.usable(x, weight, bias, stride, padding, groups):
-        return conv_kernels.conv2d(x, weight, bias, stride, padding, groups)
+    if conv_winograd.usable(x, weight, bias, stride, padding, groups):
+        return conv_winograd.conv2d(x, weight, bias, stride, padding, groups)
     return F.conv2d(x, weight, bias, stride, padding, groups=groups)
 
 
@@ -210,9 +214,9 @@ def max_pool2d(
     if padding > kernel // 2:
         pads = _overhang(x, kernel, stride, padding, rounding)
         return F.max_pool2d(F.pad(x, pads, value=-math.inf), kernel, stride)
-    if pool_kernels.usable(x, kernel):
+    if max_pool_kernel.usable(x, kernel):
         out = [shapes.output_size(side, kernel, stride, padding, rounding) for side in x.shape[2:]]
-        return pool_kernels.max_pool(x, kernel, stride, padding, out)
+        return max_pool_kernel.max_pool(x, kernel, stride, padding, out)
     return F.max_pool2d(x, kernel, stride, padding, ceil_mode=rounding == "ceil")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from . import update_kernels
-from .paper import Recipe, unknown_name
+from ._errors import unknown_name
+from .kernels import sgd as sgd_kernel
+from .paper import Recipe
 
 __all__ = [
     "CosineSchedule",
@@ -67,8 +68,8 @@ class SGD2012(torch.optim.Optimizer):
                 if "velocity" not in state:
                     state["velocity"] = torch.zeros_like(w)
                 v = state["velocity"]
-                if not group["nesterov"] and update_kernels.usable(w, w.grad, v):
-                    update_kernels.update(w, w.grad, v, momentum, rate, decay)
+                if not group["nesterov"] and sgd_kernel.usable(w, w.grad, v):
+                    sgd_kernel.update(w, w.grad, v, momentum, rate, decay)
                     continue
                 v.mul_(momentum).add_(w.grad, alpha=-rate)
                 if decay:

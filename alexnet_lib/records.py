@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from . import _files
+
 __all__ = ["FORMAT", "command", "environment", "folder", "names", "read", "root", "write"]
 
 FORMAT = 1
@@ -30,7 +32,7 @@ COMMANDS = {  # record -> the command that makes it
 
 def root() -> Path:
     """Return the folder that holds chapters/, data/ and alexnet_lib/."""
-    return Path(__file__).resolve().parent.parent
+    return _files.ROOT
 
 
 def folder() -> Path:

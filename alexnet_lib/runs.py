@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import records, storage
+from . import _files, records
 from .paper import Recipe
 
 __all__ = ["LOG_COLUMNS", "FilterMoments", "Run", "write_log"]
@@ -79,7 +79,7 @@ class Run:
 def write_log(folder: Path, rows: list[dict[str, float | None]]) -> None:
     """Write log.csv, one row an epoch, in one step; what wasn't measured stays empty."""
     partial = folder / "log.csv.partial"
-    with storage.errors_in_words(folder, ADVICE):
+    with _files.errors_in_words(folder, ADVICE):
         with open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, LOG_COLUMNS)
             writer.writeheader()
@@ -115,6 +115,6 @@ class FilterMoments:
         partial = self.path.with_suffix(".partial.npz")
         steps = sorted(self.taken)
         filters = np.stack([self.taken[step] for step in steps])
-        with storage.errors_in_words(self.path.parent, ADVICE):
+        with _files.errors_in_words(self.path.parent, ADVICE):
             np.savez_compressed(partial, steps=steps, filters=filters)
             os.replace(partial, self.path)

@@ -17,15 +17,15 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from . import augment, checkpoints, optim, records, shapes, storage
+from . import _files, augment, checkpoints, optim, records, shapes
 from .batches import Batches, random_seed
+from .datasets import ImageSet
+from .distributed.process_group import EveryRankError, together
 from .evaluation import evaluate
 from .models import Net
-from .packing import ImageSet
 from .paper import Recipe
-from .ranks import EveryRankError, together
+from .parallel import Team
 from .runs import ADVICE, FilterMoments, Run, write_log
-from .teams import Team
 from .towers import TowerNet
 
 __all__ = ["Session", "check_folder", "undivided"]
@@ -318,7 +318,7 @@ class Session:
     def _start_moments(self) -> FilterMoments | None:
         if not self.filter_moments or self.out is None:
             return None
-        with storage.errors_in_words(self.out, ADVICE):
+        with _files.errors_in_words(self.out, ADVICE):
             self.out.mkdir(parents=True, exist_ok=True)
         done = self.run.epoch * self.steps + self.run.step
         total = self.run.total_epochs * self.steps

@@ -16,14 +16,7 @@ from torch import nn
 
 from . import shapes
 from .exchange import Exchange, Link, begin, end
-from .models import (
-    MaskDropout,
-    Stages,
-    blueprint,
-    stage_module,
-    stage_paths,
-    starting_values,
-)
+from .models import MaskDropout, Stages, blueprint, stage_module, stage_paths, starting_values
 from .paper import LayerSpec, NetworkSpec
 
 __all__ = ["TowerNet", "check_spec", "merge", "parameter_tensors", "pieces", "split"]

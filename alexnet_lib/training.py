@@ -8,15 +8,16 @@ from typing import Any
 
 import torch
 
+from ._errors import unknown_name
+from .datasets import ImageSet
+from .distributed.process_group import connection_errors
 from .evaluation import check_fit, evaluate
-from .memory import kept
+from .kernels.allocator import kept
 from .models import Net
-from .packing import ImageSet
-from .paper import RECIPES, Recipe, unknown_name
-from .ranks import connection_errors
+from .paper import RECIPES, Recipe
+from .parallel import ALONE, Team
 from .runs import Run
 from .sessions import Session, check_folder
-from .teams import ALONE, Team
 from .towers import TowerNet
 
 __all__ = ["Run", "check_fit", "check_folder", "choose_device", "evaluate", "fit", "recipe_of"]
@@ -65,7 +66,7 @@ def fit(
     noted in the run's diary. filter_moments: how many pictures of the first layer's filters to
     keep over the run. about: what the record says besides. progress: show a bar for each epoch,
     in a notebook or a terminal. checkpoint_seconds: how often to keep the run besides after each
-    epoch. team: the processes that train together, from `teams.form`; model then comes from its
+    epoch. team: the processes that train together, from `parallel.form`; model then comes from its
     `build`, and the run is the same however many they are.
     on_step: called with the run after every step, on the first process; returning True stops the
     run, resumably. on_epoch: called after each epoch's evaluation.

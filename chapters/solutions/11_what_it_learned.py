@@ -2,7 +2,7 @@
 
 import statistics
 
-from alexnet_lib import verdicts
+from alexnet_lib.experiments import significance
 
 
 def colour_share(weights):
@@ -35,7 +35,7 @@ def verdict(each, paper, setting):
     if n < 2:
         return "not tested"
     mean = statistics.mean(each)
-    margin = verdicts.STUDENT[min(n, 10)] * statistics.stdev(each) / n**0.5
+    margin = significance.STUDENT[min(n, 10)] * statistics.stdev(each) / n**0.5
     if mean + margin < 0:
         return "the other way round at this scale"
     if mean - margin <= 0:

@@ -98,7 +98,7 @@ class LabServer:
             "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
             f"--IdentityProvider.token={self.token}", f"--ServerApp.root_dir={self.work}",
             "--ServerApp.kernel_websocket_connection_class="  # as `make lab` does
-            "alexnet_lib.lab_server.PromptConnection",
+            "alexnet_lib.cli.jupyter_server.PromptConnection",
         ]  # fmt: skip
         if hasattr(os, "getuid") and os.getuid() == 0:
             command.append("--allow-root")

@@ -27,7 +27,8 @@ from patience import run_patiently
 
 sys.path.insert(0, str(ROOT))
 
-from alexnet_lib import records, slider_times
+from alexnet_lib import records
+from alexnet_lib.benchmarks import sliders as slider_benchmark
 
 WATCH = Path(__file__).with_name("key_watch.js").read_text(encoding="utf-8")
 WINDOW = {"width": 1366, "height": 768}  # a small laptop's
@@ -141,7 +142,7 @@ def measure_chapter(page: NotebookPage, presses: int) -> list[dict[str, Any]]:
             where = {"chapter": page.name, "demo": name, "slider": slider.name or slider.label}
             browser_alone = slider.native or isinstance(slider, DrawnHandle)
             kind = "JavaScript" if browser_alone else "Python"
-            rows.append(where | slider_times.summarize(kind, times, unanswered))
+            rows.append(where | slider_benchmark.summarize(kind, times, unanswered))
     return rows
 
 
@@ -153,7 +154,7 @@ def measure(
     An interruption leaves the record of the notebooks before.
     """
     record: dict[str, Any] = {
-        "command": command, "presses": presses, "limits_ms": slider_times.LIMITS_MS,
+        "command": command, "presses": presses, "limits_ms": slider_benchmark.LIMITS_MS,
         "window": WINDOW, "chapters": [], "rows": [], "problems": [],
         "load_average": {"before": _load(), "after": None},
         "browser": browser.version, "packages": _packages(),
@@ -177,7 +178,7 @@ def measure(
                 records.write(out, record)
                 seconds = time.monotonic() - started
                 print(f"{notebook.stem}: {len(rows)} sliders in {seconds:.0f} s", flush=True)
-    print(slider_times.table(record["rows"]))
+    print(slider_benchmark.table(record["rows"]))
     return problems
 
 
@@ -195,19 +196,19 @@ def main() -> int:
     """Read the command line and measure; returns 1 where a chapter had errors."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("chapters", nargs="*", help="such as 05; all by default")
-    parser.add_argument("--presses", type=int, default=slider_times.PRESSES)
+    parser.add_argument("--presses", type=int, default=slider_benchmark.PRESSES)
     parser.add_argument("--out", type=Path, default=Path("runs/bench/sliders.json"))
     options = parser.parse_args()
     words = ["python -m alexnet_lib bench sliders", *options.chapters]
-    if options.presses != slider_times.PRESSES:
+    if options.presses != slider_benchmark.PRESSES:
         words.append(f"--rounds {options.presses}")
     with sync_playwright() as playwright:
         executable = find_chromium(playwright)
         if executable is None:
             print(NO_CHROMIUM, file=sys.stderr)
-            return slider_times.NO_CHROMIUM
+            return slider_benchmark.NO_CHROMIUM
         browser = launch_browser(playwright, executable)
-        notebooks = slider_times.chapters(options.chapters)
+        notebooks = slider_benchmark.chapters(options.chapters)
         problems = measure(browser, notebooks, options.presses, options.out, " ".join(words))
         browser.close()
     for problem in problems:

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
-from alexnet_lib import journeys, network_map, networks, shapes
+from alexnet_lib import architectures, shapes
+from alexnet_lib.analysis import forward_trace
+from alexnet_lib.course.widgets import network_map
 from lab_controls import drawn, preset, run_to_lab
 
 pytestmark = [
@@ -19,7 +21,7 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
 CELLS = (
-    "from alexnet_lib import datasets, widgets",
+    "from alexnet_lib import datasets\nfrom alexnet_lib.course import widgets",
     "lab = widgets.NetworkMap(photos={name: datasets.photo(name) for name in ('cat', 'rocket')})\n"
     "lab",
 )
@@ -65,11 +67,11 @@ def drop(lab: Locator, name: str, data: bytes) -> None:
 
 def check_stages(lab: Locator) -> None:
     """Along the stages by arrow keys: each says what the library counts, and shows something."""
-    rows = {row.name: row for row in shapes.walk(networks.network("paper"))}
+    rows = {row.name: row for row in shapes.walk(architectures.network("paper"))}
     sentence, cells = lab.locator(".alexnet-sentence"), lab.page.locator(".jp-Cell").count()
     stage(lab, "lrn1").click()
     lab.page.keyboard.press("Home")
-    for name in journeys.STAGES:
+    for name in forward_trace.STAGES:
         expect(stage(lab, name)).to_be_focused()
         expect(stage(lab, name)).to_have_attribute("aria-selected", "true")
         expect(sentence).to_contain_text(name)

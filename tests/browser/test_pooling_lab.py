@@ -12,8 +12,9 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
 CELLS = (  # as in chapter 03
-    "from alexnet_lib import datasets, experiments, probes, widgets",
-    "filters = probes.learned_filters()['conv1.weight']\n"
+    "from alexnet_lib import datasets, experiments, pretrained\n"
+    "from alexnet_lib.course import widgets",
+    "filters = pretrained.learned_filters()['conv1.weight']\n"
     "cat = experiments.lrn_maps(datasets.photo('cat'), filters)['before']\n"
     "widgets.PoolingLab({'a cat, filter 48': cat[48]})",
 )

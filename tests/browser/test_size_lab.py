@@ -7,7 +7,8 @@ import random
 import pytest
 from playwright.sync_api import Locator, expect
 
-from alexnet_lib import shapes, size_lab
+from alexnet_lib import shapes
+from alexnet_lib.course.widgets import output_size as output_size_widget
 from lab_controls import preset, put, run_to_lab
 
 pytestmark = [
@@ -15,7 +16,7 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
-CELLS = ("from alexnet_lib import widgets", "widgets.SizeLab()")  # as in chapter 02
+CELLS = ("from alexnet_lib.course import widgets", "widgets.SizeLab()")  # as in chapter 02
 BOXES = ("picture", "window", "stride", "padding")
 
 
@@ -42,7 +43,7 @@ def check_numbers(lab: Locator) -> None:
         map_canvas = lab.locator("canvas").nth(2)
         expect(map_canvas).to_have_js_property("width", side)
         try:
-            inputs = size_lab.fc6_inputs(side, pools)
+            inputs = output_size_widget.fc6_inputs(side, pools)
         except ValueError:
             expect(result).to_contain_text("Here AlexNet ends")
         else:
@@ -54,7 +55,7 @@ def check_example(lab: Locator) -> None:
     """Five by five by hand: section 4's picture and its map, in numbers; elsewhere the photo."""
     preset(lab, "5 × 5 by hand")
     stages = lab.locator(".alexnet-stage")
-    digits = [str(value) for row in size_lab.EXAMPLE for value in row]
+    digits = [str(value) for row in output_size_widget.EXAMPLE for value in row]
     expect(stages.nth(0).locator("text")).to_have_text(digits)
     sums = stages.nth(2).locator("text")
     for place, text in enumerate(("9", "27", "18")):

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from alexnet_lib import records, slider_times
+from alexnet_lib import records
+from alexnet_lib.benchmarks import sliders as slider_benchmark
 from lab_driver import ROOT
 from sliders import measure_chapter
 
@@ -138,5 +139,5 @@ def test_the_command_writes_a_record_of_every_slider(chromium, tmp_path):
         assert row["presses"] == 3 and row["unanswered"] == 0, row
         assert 0 < row["median_ms"] <= row["p95_ms"] <= row["most_ms"]
     printed = done.stdout
-    assert slider_times.table(record["rows"]) in printed
+    assert slider_benchmark.table(record["rows"]) in printed
     assert f"the record is {out}" in printed

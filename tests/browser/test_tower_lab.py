@@ -7,7 +7,8 @@ import random
 import pytest
 from playwright.sync_api import Locator, expect
 
-from alexnet_lib import shapes, tower_lab
+from alexnet_lib import shapes
+from alexnet_lib.course.widgets import two_towers as two_tower_widget
 from lab_controls import preset, put, run_to_lab
 
 pytestmark = [
@@ -15,7 +16,7 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
-CELLS = ("from alexnet_lib import widgets", "widgets.TowerLab()")  # as in chapter 06
+CELLS = ("from alexnet_lib.course import widgets", "widgets.TowerLab()")  # as in chapter 06
 
 
 @pytest.fixture
@@ -33,18 +34,18 @@ def check_numbers(lab: Locator) -> None:
     """The table says what the library computes, whatever is switched."""
     rng = random.Random(3)
     for _ in range(8):
-        label = rng.choice(list(tower_lab.PRESETS)[:3])
-        _, widths, both, towers, _ = tower_lab.PRESETS[label]
+        label = rng.choice(list(two_tower_widget.PRESETS)[:3])
+        _, widths, both, towers, _ = two_tower_widget.PRESETS[label]
         preset(lab, label)
         batch = rng.randint(1, 1024)
         put(lab, "batch", str(batch))
-        for name in rng.sample(tower_lab.READERS, 3):
+        for name in rng.sample(two_tower_widget.READERS, 3):
             was_both = name in both
             expect(switch(lab, name)).to_have_attribute("aria-checked", str(was_both).lower())
             switch(lab, name).click()
             expect(switch(lab, name)).to_have_attribute("aria-checked", str(not was_both).lower())
             both = [each for each in both if each != name] if was_both else [*both, name]
-        spec = tower_lab.tower_network(tower_lab.WIDTHS[widths])
+        spec = two_tower_widget.tower_network(two_tower_widget.WIDTHS[widths])
         rows = shapes.tower_rows(spec, both, towers)
         one, other = ([sum(getattr(row, cost)[gpu] for row in rows) for cost in
                        ("parameters", "macs", "received")] for gpu in (0, 1))  # fmt: skip
@@ -98,7 +99,7 @@ def check_bad_batches(lab: Locator) -> None:
     expect(lab.locator("[role=switch]:visible")).to_have_count(0)
     preset(lab, "reset")
     expect(sentence).to_contain_text("234,496 bytes cross forward")
-    expect(lab.locator("[role=switch]:visible")).to_have_count(len(tower_lab.READERS))
+    expect(lab.locator("[role=switch]:visible")).to_have_count(len(two_tower_widget.READERS))
 
 
 def test_the_lab_gives_the_librarys_numbers_and_answers_to_keys(lab):

@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import torch
 
-from alexnet_lib import networks, ranks, teams, training
-from alexnet_lib.__main__ import tell
-from alexnet_lib.packing import ImageSet
+from alexnet_lib import architectures, parallel, training
+from alexnet_lib.cli.commands import tell
+from alexnet_lib.datasets import ImageSet
+from alexnet_lib.distributed import process_group
 from alexnet_lib.paper import LayerSpec, NetworkSpec, Recipe
 
 CLASSES = ["red", "green", "blue"]
@@ -45,7 +46,7 @@ def spec() -> NetworkSpec:
     lrn = LayerSpec(
         "lrn", "lrn", size=3, alpha=1e-3, beta=0.75, k=2.0, convention="paper", groups=2
     )
-    small = networks.small_network(12, 3, len(CLASSES), (8, 8, 12), lrn=lrn, pool_kernel=2)
+    small = architectures.small_network(12, 3, len(CLASSES), (8, 8, 12), lrn=lrn, pool_kernel=2)
     stages = []
     for layer in small.layers[:-1]:
         if layer.kind == "conv":
@@ -64,9 +65,11 @@ def spec() -> NetworkSpec:
 def fit(options: argparse.Namespace) -> None:
     """Train, and do on the way what the options ask for."""
     torch.set_num_threads(1)
-    with ranks.join(torch.device("cpu"), options.seconds) as here:
-        team = teams.form(here, options.towers, options.compress)
-        resume = options.resume or (ranks.restarts() > 0 and any(options.out.glob("checkpoint.*")))
+    with process_group.join(torch.device("cpu"), options.seconds) as here:
+        team = parallel.form(here, options.towers, options.compress)
+        resume = options.resume or (
+            process_group.restarts() > 0 and any(options.out.glob("checkpoint.*"))
+        )
 
         def on_step(run: training.Run) -> bool:
             done = len(run.losses)
@@ -77,7 +80,7 @@ def fit(options: argparse.Namespace) -> None:
 
         recipe = replace(RECIPE, mixed_precision=False)
         model = team.build(spec())
-        if options.die and not ranks.restarts():
+        if options.die and not process_group.restarts():
             _arm(options, here, model)
         run = training.fit(
             model, images(options.images, "train"), images(11, "val"), recipe, out=options.out,
@@ -89,7 +92,7 @@ def fit(options: argparse.Namespace) -> None:
         print(run.status)
 
 
-def _arm(options: argparse.Namespace, here: ranks.Ranks, model: torch.nn.Module) -> None:
+def _arm(options: argparse.Namespace, here: process_group.Ranks, model: torch.nn.Module) -> None:
     """Let one rank end in its `options.step`-th forward pass, as options.die says."""
     rank, count = options.rank, [0]
 
@@ -111,42 +114,42 @@ def _arm(options: argparse.Namespace, here: ranks.Ranks, model: torch.nn.Module)
 def checks(options: argparse.Namespace) -> None:
     """Provoke what only several ranks can show, and write what each said."""
     found: dict[str, str] = {}
-    with ranks.join(torch.device("cpu")) as here:
+    with process_group.join(torch.device("cpu")) as here:
 
         def error(name: str, function) -> None:
             try:
                 function()
                 found[name] = "nothing"
-            except ranks.EveryRankError as caught:
+            except process_group.EveryRankError as caught:
                 found[name] = str(caught)
 
         def fails_on_one() -> None:
-            with ranks.together():
+            with process_group.together():
                 if here.rank == 1:
                     raise FileNotFoundError("no such folder")
 
         def fails_on_all() -> None:
-            with ranks.together():
+            with process_group.together():
                 raise ValueError("a bad number")
 
         def fails_nowhere() -> None:
-            with ranks.together():
+            with process_group.together():
                 found["inside"] = "yes"
 
         def other_versions() -> None:
-            ranks.versions = lambda: {"torch": "2.11.0" if here.rank else "2.14.1"}
-            ranks.check_versions()
+            process_group.versions = lambda: {"torch": "2.11.0" if here.rank else "2.14.1"}
+            process_group.check_versions()
 
         error("one", fails_on_one)
         error("all", fails_on_all)
         error("none", fails_nowhere)
         error("versions", other_versions)
-        team = teams.form(here)
+        team = parallel.form(here)
         error("same", lambda: team.check_same("the step", 5))
         error("differs", lambda: team.check_same("the step", 5 + here.rank))
-        error("three towers", lambda: teams.form(here, 3))
+        error("three towers", lambda: parallel.form(here, 3))
         found["sum"] = str(team.add_up(1, torch.tensor(0.5)))
-        everyone = ranks.everyone(found)
+        everyone = process_group.everyone(found)
     if here.first:
         options.out.write_text(json.dumps(everyone))
 

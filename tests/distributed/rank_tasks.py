@@ -1,4 +1,4 @@
-"""Functions for `launching.launch` to run, importable by the processes that it starts."""
+"""Functions for `launch.launch` to run, importable by the processes that it starts."""
 
 from __future__ import annotations
 

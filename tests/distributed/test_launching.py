@@ -10,13 +10,15 @@ import pytest
 import torch
 
 import rank_tasks
-from alexnet_lib import exchange, launching, networks, paper, shapes, tower_runs
+from alexnet_lib import architectures, exchange, paper, shapes
+from alexnet_lib.benchmarks import two_towers as two_towers_benchmark
+from alexnet_lib.distributed import launch
 
 pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.distributed]
 
 
 def test_results_come_back_by_rank():
-    assert launching.launch(rank_tasks.add_ranks, 3, (10,), threads=1) == [
+    assert launch.launch(rank_tasks.add_ranks, 3, (10,), threads=1) == [
         (0, 30, 1), (1, 30, 1), (2, 30, 1),
     ]
 
@@ -24,8 +26,8 @@ def test_results_come_back_by_rank():
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_failing_rank_s_own_traceback_reaches_the_caller_soon(rank):
     started = time.monotonic()
-    with pytest.raises(launching.RankError, match="the cat sat on the keyboard") as caught:
-        launching.launch(rank_tasks.fail_on_one, 2, (rank,))
+    with pytest.raises(launch.RankError, match="the cat sat on the keyboard") as caught:
+        launch.launch(rank_tasks.fail_on_one, 2, (rank,))
     assert time.monotonic() - started < 30
     assert caught.value.rank == rank
     assert "rank_tasks.py" in caught.value.traceback
@@ -34,14 +36,14 @@ def test_a_failing_rank_s_own_traceback_reaches_the_caller_soon(rank):
 
 def test_a_rank_that_is_killed_is_named():
     started = time.monotonic()
-    with pytest.raises(launching.RankError, match="rank 1 ended by itself: killed by SIGKILL"):
-        launching.launch(rank_tasks.end_one, 2, (1,))
+    with pytest.raises(launch.RankError, match="rank 1 ended by itself: killed by SIGKILL"):
+        launch.launch(rank_tasks.end_one, 2, (1,))
     assert time.monotonic() - started < 30
 
 
 def test_a_rank_that_hangs_is_ended_and_says_where_it_was(tmp_path):
     with pytest.raises(TimeoutError, match="didn't finish within 12 s") as caught:
-        launching.launch(rank_tasks.hang_on_one, 2, (1, str(tmp_path)), seconds=12)
+        launch.launch(rank_tasks.hang_on_one, 2, (1, str(tmp_path)), seconds=12)
     assert "rank_tasks.py" in str(caught.value)
     for name in os.listdir(tmp_path):
         with pytest.raises(ProcessLookupError):
@@ -50,15 +52,15 @@ def test_a_rank_that_hangs_is_ended_and_says_where_it_was(tmp_path):
 
 def test_what_cannot_travel_is_refused_at_once():
     with pytest.raises(ValueError, match="put it into a .py file and import it"):
-        launching.launch(lambda: 1)
+        launch.launch(lambda: 1)
     with pytest.raises(ValueError, match="ranks is 0; start at least 1"):
-        launching.launch(operator.add, 0)
+        launch.launch(operator.add, 0)
 
 
 @pytest.fixture(scope="module")
 def two_towers():
     """Two steps of the paper's network in two processes, in float64, beside one process."""
-    return tower_runs.run("paper", batch_size=1, steps=2, num_classes=1000, double=True)
+    return two_towers_benchmark.run("paper", batch_size=1, steps=2, num_classes=1000, double=True)
 
 
 def test_two_processes_compute_what_one_computes(two_towers):
@@ -70,7 +72,7 @@ def test_two_processes_compute_what_one_computes(two_towers):
 
 def test_the_bytes_that_cross_are_those_of_the_paper(two_towers):
     """234,496 bytes an image forward in float32, the same backward; here twice that, float64."""
-    spec = networks.network("paper")
+    spec = architectures.network("paper")
     expected = {
         reader: count for (_, reader), count in shapes.transfer_bytes(spec, paper.TRANSFERS).items()
     }
@@ -85,7 +87,7 @@ def test_the_bytes_that_cross_are_those_of_the_paper(two_towers):
 
 
 def test_in_float32_two_processes_compute_what_one_computes():
-    differences = tower_runs.run("source2012", batch_size=1, steps=2)[0]["differences"]
+    differences = two_towers_benchmark.run("source2012", batch_size=1, steps=2)[0]["differences"]
     assert max(differences["outputs"]) < 1e-5
     assert max(differences["loss"]) < 1e-5
     assert differences["weights"][0] < 1e-5
@@ -96,7 +98,7 @@ def test_activation_bytes_counts_what_backward_needs():
     layers = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
     x = torch.randn(5, 8)
     # the input of each layer; the ReLU's output is the second one's input
-    assert tower_runs.activation_bytes(layers, x) == 4 * 5 * (8 + 16)
+    assert two_towers_benchmark.activation_bytes(layers, x) == 4 * 5 * (8 + 16)
 
 
 def test_an_exchange_without_the_other_way_gives_an_empty_tensor():

@@ -17,7 +17,7 @@ CLASSES = ["red", "green", "blue"]
 @pytest.fixture(scope="session")
 def toy_images():
     """A maker of image sets that can be learned: the class is the brightest colour."""
-    from alexnet_lib.packing import ImageSet
+    from alexnet_lib.datasets import ImageSet
 
     def make(count: int = 32, split: str = "train", side: int = 12, seed: int = 0) -> ImageSet:
         rng = np.random.default_rng([seed, split == "val"])
@@ -32,11 +32,11 @@ def toy_images():
 @pytest.fixture(scope="session")
 def toy_spec():
     """A small network for crops of 10 x 10 with everything AlexNet has, dropout included."""
-    from alexnet_lib import networks
+    from alexnet_lib import architectures
     from alexnet_lib.paper import LayerSpec
 
     lrn = LayerSpec("lrn", "lrn", size=3, alpha=1e-3, beta=0.75, k=2.0, convention="paper")
-    spec = networks.small_network(10, 3, len(CLASSES), (4, 6), lrn=lrn)
+    spec = architectures.small_network(10, 3, len(CLASSES), (4, 6), lrn=lrn)
     *stages, last = spec.layers
     stages = [
         replace(stage, weight_std=0.02) if stage.kind == "conv" else stage for stage in stages

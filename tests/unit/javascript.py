@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from alexnet_lib.demos import read_script
+from alexnet_lib.course.widgets.python_demo import read_script
 
 __all__ = ["in_node", "needs_node"]
 
@@ -16,7 +16,7 @@ needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no node: it ru
 
 
 def in_node(expression: str, given: object, *scripts: str) -> object:
-    """Evaluate a JavaScript expression over `given`, with `scripts` of alexnet_lib/js loaded."""
+    """Evaluate a JavaScript expression over `given`, with `scripts` of widgets/js loaded."""
     lines = read_script(*scripts).splitlines()
     code = "\n".join(line for line in lines if not line.startswith("export default"))
     code += f"""

@@ -1,0 +1,1 @@
+"""Looking inside: units, signals through depth, single layers and windows."""

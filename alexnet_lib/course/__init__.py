@@ -1,0 +1,1 @@
+"""What makes a library a course: exercises, checks, progress and widgets."""

@@ -1,0 +1,14 @@
+"""Named experiments that write records, and what the records say of the paper."""
+
+from __future__ import annotations
+
+from .registry import EXPERIMENTS, Experiment, load, lrn_maps, run, summary
+
+__all__ = [
+    "EXPERIMENTS",
+    "Experiment",
+    "load",
+    "lrn_maps",
+    "run",
+    "summary",
+]
