@@ -91,13 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder", help="a run's folder")
     export.add_argument("--name", default="mine", help="name of the files in data/filters")
     export.set_defaults(run=_export)
-    report_experiment = commands.add_parser(
-        "results", help="print the measured results from the records"
-    )
-    report_experiment.add_argument(
-        "--write", action="store_true", help="put them into README.md and docs/"
-    )
-    report_experiment.set_defaults(run=_results)
+    results = commands.add_parser("results", help="print the measured results from the records")
+    results.add_argument("--write", action="store_true", help="put them into README.md and docs/")
+    results.set_defaults(run=_results)
     plan = commands.add_parser("plan", help="what ImageNet would take on many GPUs")
     plan.add_argument("--rate", type=float, required=True, help="images/s of one GPU")
     plan.add_argument("--gpus", type=int, nargs="+", default=[1, 8, 64])
@@ -304,17 +300,14 @@ def _export(options: argparse.Namespace) -> int:
 
 def _results(options: argparse.Namespace) -> int:
     from .. import records
-    from ..experiments import report as report_experiment
+    from ..experiments import report
 
     if options.write:
         root = records.root()
-        changed = report_experiment.write(root / "README.md")
-        changed |= report_experiment.write(
-            root / "docs" / "scaling.md", report_experiment.scaling()
-        )
-        print("README.md or docs/scaling.md is new" if changed else "nothing changed")
+        fresh = [name for name, make in report.PAGES.items() if report.write(root / name, make())]
+        print(f"new: {', '.join(fresh)}" if fresh else "nothing changed")
     else:
-        print(report_experiment.table())
+        print(report.results())
     return 0
 
 

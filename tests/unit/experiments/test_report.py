@@ -1,4 +1,4 @@
-"""The README's figures are the records', and stay so."""
+"""The figures in README and docs/ are the records', and stay so."""
 
 from __future__ import annotations
 
@@ -6,44 +6,44 @@ import pytest
 
 from alexnet_lib import records
 from alexnet_lib.benchmarks import sliders as slider_benchmark
-from alexnet_lib.experiments import report
-
-README = records.root() / "README.md"
+from alexnet_lib.experiments import report, significance
 
 
-def test_the_readme_shows_what_the_records_say():
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", report.PAGES)
+def test_a_page_shows_what_the_records_say(page):
+    text = (records.root() / page).read_text(encoding="utf-8")
     inside = text.split(report.BEGIN)[1].split(report.END)[0]
-    assert inside.strip() == report.table(), "run: python -m alexnet_lib results --write"
+    assert inside.strip() == report.PAGES[page](), "run: python -m alexnet_lib results --write"
 
 
-def test_the_page_on_scaling_shows_what_is_calculated():
-    text = (records.root() / "docs" / "scaling.md").read_text(encoding="utf-8")
-    inside = text.split(report.BEGIN)[1].split(report.END)[0]
-    assert inside.strip() == report.scaling(), "run: python -m alexnet_lib results --write"
-
-
-def test_the_table_names_hardware_and_figures():
-    table = report.table()
+def test_the_results_name_hardware_and_figures():
+    text = report.results()
     best = records.read("imagenette_paper")["best"]
-    assert f"{best['val_top1']:.1%} top-1" in table
-    assert records.read("imagenette_paper")["environment"]["hardware"]["processor"] in table
+    assert f"{best['val_top1']:.1%} top-1" in text
+    assert records.read("imagenette_paper")["environment"]["hardware"]["processor"] in text
+
+
+def test_the_short_table_has_at_most_eight_claims_and_not_only_those_that_hold():
+    rows = report.findings().splitlines()[2:]
+    assert 4 <= len(rows) <= 8
+    verdicts = {row.split("|")[-2].strip(" *") for row in rows}
+    assert {significance.DIRECTION, significance.OTHER_WAY, significance.NOT_SO} <= verdicts
 
 
 def test_write_replaces_only_what_stands_between_the_markers(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{report.BEGIN}\nstale words\n{report.END}\nafter\n", "utf-8")
-    assert report.write(readme)
+    assert report.write(readme, "fresh words")
     text = readme.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("\nafter\n")
-    assert "stale words" not in text
-    assert not report.write(readme)
+    assert "stale words" not in text and "fresh words" in text
+    assert not report.write(readme, "fresh words")
 
 
 def test_a_readme_without_markers_is_refused(tmp_path):
     (tmp_path / "README.md").write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="no markers"):
-        report.write(tmp_path / "README.md")
+        report.write(tmp_path / "README.md", "words")
 
 
 @pytest.fixture
@@ -69,11 +69,11 @@ def slider_record(monkeypatch, tmp_path):
 
 
 def test_the_sliders_have_a_line_for_each_chapter(slider_record):
-    table = report.table()
+    table = report.results().partition("### Sliders")[2]
     assert "a fine CPU, 2 cores, headless Chromium 156.0, load average 0.12 before" in table
     assert "30 presses of each" in table
     assert "JavaScript 16 and 50 ms, Python 50 and 100 ms" in table
-    assert table.splitlines()[4:] == [
+    assert table.splitlines()[-2:] == [
         "| 05 | JavaScript | 2 | 8 ms | 51 ms | 1 of 2 |",
         "| 06 | Python | 1 | none answered | none answered | 0 of 1 |",
     ]
@@ -82,4 +82,4 @@ def test_the_sliders_have_a_line_for_each_chapter(slider_record):
 def test_a_system_without_load_averages_is_no_obstacle(slider_record):
     slider_record["load_average"] = {"before": None, "after": None}
     records.write("bench_sliders", slider_record)
-    assert "headless Chromium 156.0: from an arrow key" in report.table()
+    assert "headless Chromium 156.0: from an arrow key" in report.results()
