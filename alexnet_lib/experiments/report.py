@@ -269,8 +269,11 @@ SHORT = (
 
 def findings() -> str:
     """Return README's short table: the paper's number beside ours, for a few of its claims."""
-    ledger = reproduction.judge_all()
-    return reproduction.Ledger(tuple(ledger[key] for key in SHORT))._repr_markdown_()
+    ledger, rows = reproduction.judge_all(), []
+    for found in (ledger[key] for key in SHORT):
+        claim = f"{reproduction.NAMES[found.claim.key]} ({found.claim.section.split(',')[0]})"
+        rows.append([claim, found.paper, found.ours, f"**{found.verdict}**"])
+    return "\n".join(_table(["claim", "the paper", "this course", "verdict"], rows))
 
 
 def results() -> str:

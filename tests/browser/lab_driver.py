@@ -291,9 +291,11 @@ class NotebookPage:
     """One notebook, open in the browser."""
 
     def __init__(self, browser: Browser, server: LabServer, name: str, *, width: int = 1280,
-                 height: int = 1400) -> None:  # fmt: skip
+                 height: int = 1400, scale: float = 1) -> None:  # fmt: skip
         self.server, self.name = server, Path(name).stem
-        self.page: Page = browser.new_page(viewport={"width": width, "height": height})
+        self.page: Page = browser.new_page(
+            viewport={"width": width, "height": height}, device_scale_factor=scale
+        )
         self.console: list[str] = []  # uncaught JavaScript errors
         self.foreign: list[str] = []  # requests that leave this machine
         self.page.on("pageerror", lambda error: self.console.append(str(error)))

@@ -17,7 +17,8 @@ TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
 # commands of others, which a test can't hold against anything here
 FOREIGN = {"git", "cd", "conda", "apt", "apt-get", "sudo", "export", "pip", "set"}
 
-PAGES = TEXT + "".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs").glob("*.md")))
+OTHERS = [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = TEXT + "".join(path.read_text(encoding="utf-8") for path in OTHERS)
 
 pytestmark = pytest.mark.skipif(not TEXT, reason="there is no README.md yet")
 
@@ -105,7 +106,8 @@ def test_conda_environment_is_called_by_its_name():
 
 
 def test_commands_in_the_prose_exist():
-    said = re.findall(r"`((?:make|python -m alexnet_lib) [^`]+)`", TEXT)
+    said = re.findall(r"`((?:make|python) [^`]+)`", PAGES)
+    assert len(said) > 10
     for line in said:
         check_command(re.sub(r"\b[A-Z]{3,}\b(?!=)", "x", line))  # RUN and NAME stand for anything
 
@@ -172,12 +174,81 @@ def test_table_gives_the_minutes_that_the_chapter_gives():
         assert said, f"{name} takes {minutes[1]} minutes, its row says otherwise: {row}"
 
 
+WORKFLOW = re.compile(r"\.\./\.\./actions/workflows/([\w.-]+\.yml)(/badge\.svg)?")
+
+
+def links() -> list[tuple[str, str, str]]:
+    """Each link and picture, in Markdown or HTML: "!" for a picture, its words, where it leads."""
+    found = re.findall(r"(!?)\[((?:!\[[^\]]*\]\([^)]*\)|[^\]])*)\]\(([^)\s#]+)[^)]*\)", TEXT)
+    found += re.findall(r"(!)\[([^\]]*)\]\(([^)\s#]+)\)\]", TEXT)  # a picture that is a link
+    for target, source, width, alt in re.findall(
+        r'<a href="([^"]+)"><img src="([^"]+)"( width="[^"]+")? alt="([^"]*)"></a>', TEXT
+    ):
+        assert width, f"{source} has no width, so that it is shown twice as large"
+        found += [("", alt, target), ("!", alt, source)]
+    return found
+
+
 def test_links_lead_somewhere_and_pictures_have_alt_text():
-    links = re.findall(r"(!?)\[([^\]]*)\]\(([^)\s#]+)[^)]*\)", TEXT)
-    assert any(picture for picture, _, _ in links), "the README shows no picture"
-    for picture, words, target in links:
+    for picture, words, target in links():
         assert words.strip(), f"no text for {target}"
-        if not re.match(r"[a-z]+:", target):
+        if workflow := WORKFLOW.fullmatch(target):
+            assert (ROOT / ".github/workflows" / workflow[1]).is_file(), target
+        elif not re.match(r"[a-z]+:", target):
             assert (ROOT / target).exists(), f"the README links to {target}, which is not there"
         elif picture:
             pytest.fail(f"the picture {target} is on another machine")
+
+
+def test_every_chapter_has_a_picture_that_leads_to_it_and_no_picture_is_left_over():
+    shown = [target for picture, _, target in links() if picture and "actions/" not in target]
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "data/pictures").iterdir()}
+    assert set(shown) == there and len(shown) == len(there)
+    for number, notebook in enumerate(sorted(chapter_rows())):
+        link = f'<a href="chapters/{notebook}"><img src="data/pictures/chapter_{number:02}.webp"'
+        assert link in TEXT
+    assert sum((ROOT / path).stat().st_size for path in there) < 900_000
+
+
+def test_the_front_page_is_short():
+    assert len(TEXT.splitlines()) <= 120
+
+
+# Pages for contributors
+
+GUIDES = ("CONTRIBUTING.md", "docs/architecture.md", "docs/results.md")
+
+
+def guide(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_files_that_a_guide_names_are_there(name):
+    paths = re.findall(r"`((?:\.?\w[\w*]*/)+[\w.*-]*|[A-Za-z_]+\.(?:py|md))`", guide(name))
+    assert paths
+    missing = [path for path in paths if not list(ROOT.glob(path))]
+    assert not missing, f"{name} names what is not there: {missing}"
+
+
+@pytest.mark.parametrize("name", ("CONTRIBUTING.md", "docs/architecture.md"))
+def test_what_a_guide_finds_in_a_file_is_in_it(name):
+    found = re.findall(r"`(\w+)` in `([\w/.]+\.\w+)`", guide(name))
+    assert len(found) >= 5
+    missing = [(word, path) for word, path in found if not re.search(rf"\b{word}\b", guide(path))]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_links_of_a_guide_lead_somewhere(name):
+    for words, target in re.findall(r"\[([^\]]+)\]\(([^)#]+)\)", guide(name)):
+        assert words and (ROOT / name).parent.joinpath(target).exists(), target
+
+
+def test_the_picture_of_the_packages_is_drawn_from_the_imports():
+    specification = importlib.util.spec_from_file_location("wings", ROOT / "docs" / "wings.py")
+    wings = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(wings)
+    assert wings.drawing() in guide("docs/architecture.md"), "run: python docs/wings.py"
+    arrows = {("a", "b"), ("b", "c"), ("a", "c")}
+    assert wings.reachable(arrows, "a") == {"b", "c"} and wings.reachable(arrows, "c") == set()
