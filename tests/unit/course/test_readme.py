@@ -239,7 +239,16 @@ def test_what_a_guide_finds_in_a_file_is_in_it(name):
     assert not missing
 
 
-@pytest.mark.parametrize("name", GUIDES)
+def test_the_changelog_leads_to_modules_that_are_there():
+    rows = re.findall(r"^\| `(alexnet_lib[\w.]*)` \| (.+) \|$", guide("CHANGELOG.md"), re.MULTILINE)
+    named = [f"{package}.{name}" for package, cells in rows
+             for name in re.findall(r"`(\w+)`", re.sub(r" \([^)]*\)", "", cells))]  # fmt: skip
+    assert len(rows) > 8 and len(named) > 60
+    missing = [name for name in named if not (ROOT / f"{name.replace('.', '/')}.py").is_file()]
+    assert not missing, f"say in CHANGELOG.md where these have gone: {missing}"
+
+
+@pytest.mark.parametrize("name", (*GUIDES, "CHANGELOG.md"))
 def test_links_of_a_guide_lead_somewhere(name):
     for words, target in re.findall(r"\[([^\]]+)\]\(([^)#]+)\)", guide(name)):
         assert words and (ROOT / name).parent.joinpath(target).exists(), target
