@@ -1,6 +1,6 @@
 """Make README's pictures: one of several demos, and a small one for each chapter.
 
-    .venv/bin/python docs/pictures.py            # needs Chromium; about three minutes
+    .venv/bin/python docs/pictures.py            # needs Chromium; about a minute
     .venv/bin/python docs/pictures.py --small    # the small ones of chapters without a lab
 
 Labs are photographed in headless JupyterLab at twice the resolution, running as a learner sees
