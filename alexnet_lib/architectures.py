@@ -5,12 +5,71 @@ A network here is data alone: `shapes` computes with it, `models` builds it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ._errors import unknown_name
-from .paper import CONVENTIONS, LayerSpec, NetworkSpec
+from .paper import CONVENTIONS
 
-__all__ = ["VARIANTS", "network", "small_network"]
+__all__ = ["VARIANTS", "LayerSpec", "NetworkSpec", "network", "small_network"]
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """One stage of a network, as plain data.
+
+    kind is one of conv, relu, tanh, sigmoid, lrn, same_map_norm, max_pool, average_pool,
+    adaptive_pool, flatten, fc, dropout. Fields that a kind doesn't use keep their defaults.
+
+    name: the stage, such as "conv1". channels: kernels of a conv, units of an fc (both towers).
+    kernel, stride, padding: pixels, of a conv or pool. rounding: "floor" or "ceil", for the
+    output size. groups: channel groups of a conv; for lrn, the towers its windows stay within.
+    weight_std: standard deviation of the initial weights, None for torch's own rule.
+    bias: initial bias. size, alpha, beta, k, convention: of an lrn (same_map_norm has no
+    convention: its sum is divided by size squared). keep: of dropout, the share of units kept.
+    inverted: dropout scales in training (True) or at test, as in 2012 (False).
+    """
+
+    name: str
+    kind: str
+    channels: int = 0
+    kernel: int = 0
+    stride: int = 1
+    padding: int = 0
+    rounding: str = "floor"
+    groups: int = 1
+    weight_std: float | None = None
+    bias: float = 0.0
+    size: int = 0
+    alpha: float = 0.0
+    beta: float = 0.0
+    k: float = 0.0
+    convention: str = ""
+    keep: float = 1.0
+    inverted: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network as data: a name, the input it expects and its stages in order.
+
+    input_size: side of the square input, pixels. input_channels: 3 for colour.
+    numbered: the modules are named by position, as in torchvision, not by stage.
+    source: where the configuration comes from.
+    """
+
+    name: str
+    input_size: int
+    layers: tuple[LayerSpec, ...]
+    input_channels: int = 3
+    numbered: bool = False
+    source: str = ""
+
+    def layer(self, name: str) -> LayerSpec:
+        """Return the stage called `name`, or raise ValueError with the nearest name."""
+        for spec in self.layers:
+            if spec.name == name:
+                return spec
+        raise unknown_name(f"layer of {self.name!r}", name, [spec.name for spec in self.layers])
 
 
 def _conv(name: str, channels: int, kernel: int, **options) -> LayerSpec:
@@ -31,8 +90,8 @@ def _pool(name: str, rounding: str = "floor", **options) -> LayerSpec:
 
 
 def _lrn(name: str, convention: str, groups: int = 1, **options) -> LayerSpec:
-    default = CONVENTIONS[convention]
-    settings = {"size": 5, "alpha": 1e-4, "beta": default.beta, "k": default.k} | options
+    paper, k = CONVENTIONS["paper"], CONVENTIONS[convention].k
+    settings = {"size": paper.size, "alpha": paper.alpha, "beta": paper.beta, "k": k} | options
     return LayerSpec(name, "lrn", convention=convention, groups=groups, **settings)
 
 

@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 
 from .kernels import crop as crop_kernel
+from .kernels.dispatch import serves
 
 __all__ = [
     "centre_crop",
@@ -135,9 +136,8 @@ def random_crops(
     mirrored = (torch.rand(total, generator=generator)[rows] < 0.5) & flip
     if not isinstance(images, torch.Tensor):
         chosen = np.arange(N) if chosen is None else chosen
-        found = crop_kernel.pointers(images, chosen)
-        if found is not None:
-            starts, _alive = found
+        if serves(crop_kernel.takes, images):
+            starts, _alive = crop_kernel.pointers(images, chosen)
             return crop_kernel.cut(starts, images.shape[1:], size, tops, lefts, mirrored)
         images, chosen = torch.from_numpy(np.array(images[chosen])), None
     if chosen is not None:

@@ -18,8 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from . import architectures, models
+from .architectures import LayerSpec, NetworkSpec
 from .models import Net
-from .paper import LayerSpec, NetworkSpec
 
 __all__ = ["FORMAT", "find", "load", "load_model", "model_of", "save", "spec_of"]
 

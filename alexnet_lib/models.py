@@ -13,42 +13,119 @@ import torch
 from torch import nn
 
 from . import architectures, ops, shapes
-from .paper import LayerSpec, NetworkSpec
+from .architectures import LayerSpec, NetworkSpec
+from .kernels.fused import FusedSequential
 
 __all__ = [
-    "Conv2d", "LRN", "MaskDropout", "MaxPool2d", "Net", "SameMapNorm", "Stages", "alexnet",
+    "Conv2d", "LRN", "MaskDropout", "MaxPool2d", "Net", "SameMapNorm", "alexnet",
     "blueprint", "build", "stage_module", "stage_paths", "starting_values",
 ]
 
 
-class LRN(nn.Module):
-    """Local response normalization; with groups=2 no window crosses between the towers."""
+def alexnet(variant: str = "paper", num_classes: int = 1000, seed: int | None = None) -> Net:
+    """Build one variant of AlexNet, initialized as that variant is.
 
-    def __init__(self, spec: LayerSpec) -> None:
+    variant: paper, source2012, caffe, one_tower, ungrouped or torchvision. num_classes: units of
+    the last layer. seed: draws the weights without touching torch's global state.
+    Raises ValueError for an unknown variant, with the nearest name.
+    """
+    return build(architectures.network(variant, num_classes), seed)
+
+
+class Net(nn.Module):
+    """A network built from a NetworkSpec: `features` over maps, then `classifier` over vectors.
+
+    spec: what it was built from. Takes (N, C, H, W) images of spec.input_size, mean subtracted,
+    on the scale 0 to 255; gives (N, classes) logits.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.stages = stage_paths(spec)
+        parts: dict[str, OrderedDict[str, nn.Module]] = {
+            "features": OrderedDict(), "classifier": OrderedDict(),
+        }
+        shape: tuple[int, ...] = (spec.input_channels, spec.input_size, spec.input_size)
+        for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
+            module = stage_module(layer, shape)
+            part, _, key = self.stages[layer.name].rpartition(".")
+            if part:
+                parts[part][key] = module
+            else:
+                self.add_module(key, module)
+            shape = row.output
+        self.features = FusedSequential(parts["features"])
+        self.classifier = nn.Sequential(parts["classifier"])
+        self._between = [name for name in self.stages if "." not in self.stages[name]]
 
-    def forward(self, x: torch.Tensor, relu: bool = False) -> torch.Tensor:
-        """(N, C, H, W) -> the same; relu: take x through a ReLU first, in the same pass."""
-        s = self.spec
-        constants = (s.size, s.alpha, s.beta, s.k, s.convention, s.groups)
-        return ops.local_response_norm(x, *constants, relu=relu)
-
-    def extra_repr(self) -> str:
-        s = self.spec
-        window = f"size={s.size}, alpha={s.alpha}, beta={s.beta}, k={s.k}"
-        return f"{window}, {s.convention!r}, groups={s.groups}"
-
-
-class SameMapNorm(nn.Module):
-    """Normalization within each map, which followed the LRN of layer 2 in 2012."""
-
-    def __init__(self, spec: LayerSpec) -> None:
-        super().__init__()
-        self.spec = spec
+    def stage(self, name: str) -> nn.Module:
+        """Return the module of a stage by the stage's name, such as "conv1"."""
+        self.spec.layer(name)
+        return self.get_submodule(self.stages[name])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return ops.same_map_norm(x, self.spec.size, self.spec.alpha, self.spec.beta, self.spec.k)
+        x = self.features(x)
+        for name in self._between:
+            x = getattr(self, name)(x)
+        return self.classifier(x)
+
+    @torch.no_grad()
+    def initialize(
+        self, seed: int | None = None, biases: dict[str, float] | None = None, he: bool = False,
+        weight_std: dict[str, float] | None = None,
+    ) -> Net:
+        """Draw all weights anew, as the stages say.
+
+        seed: for the weights alone; torch's global state is left as it was, None uses it.
+        he: He initialization and zero biases instead of what the stages say. biases, weight_std:
+        initial biases and standard deviations of single stages, which override either. A
+        stage without a standard deviation keeps torch's own rule.
+        """
+        parameters = dict(self.named_parameters())
+        for name, values in starting_values(self.spec, seed, biases, he, weight_std):
+            parameters[name].copy_(values)
+        return self
+
+
+def build(spec: NetworkSpec, seed: int | None = None) -> Net:
+    """Build any NetworkSpec and initialize it; seed as in `Net.initialize`."""
+    net = blueprint(spec)  # torch's own first draw of the weights would be thrown away
+    for module in net.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.empty(parameter.shape)))
+    return net.initialize(seed)
+
+
+def blueprint(spec: NetworkSpec) -> Net:
+    """Build a network without memory for its weights (on torch's device "meta"): shapes alone."""
+    with torch.device("meta"):
+        return Net(spec)
+
+
+def stage_module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
+    """Build one stage; inputs is the shape it gets, (C, H, W) or (C,)."""
+    if spec.kind == "conv":
+        window = (spec.kernel, spec.stride, spec.padding)
+        return Conv2d(
+            inputs[0], spec.channels, *window, groups=spec.groups, rounding=spec.rounding
+        )
+    if spec.kind == "fc":
+        return nn.Linear(inputs[0], spec.channels)
+    if spec.kind == "dropout":
+        return MaskDropout(spec.keep, spec.inverted)
+    window, ceil_mode = (spec.kernel, spec.stride, spec.padding), spec.rounding == "ceil"
+    return {
+        "relu": lambda: nn.ReLU(inplace=True),
+        "tanh": nn.Tanh,
+        "sigmoid": nn.Sigmoid,
+        "lrn": lambda: LRN(spec),
+        "same_map_norm": lambda: SameMapNorm(spec),
+        "max_pool": lambda: MaxPool2d(*window, ceil_mode=ceil_mode),
+        "average_pool": lambda: nn.AvgPool2d(*window, ceil_mode, count_include_pad=False),
+        "adaptive_pool": lambda: nn.AdaptiveAvgPool2d(spec.size),
+        "flatten": nn.Flatten,
+    }[spec.kind]()
 
 
 class Conv2d(nn.Conv2d):
@@ -65,6 +142,27 @@ class Conv2d(nn.Conv2d):
         return ops.conv2d(
             x, self.weight, self.bias, self.stride[0], self.padding[0], self.groups, self.rounding
         )
+
+
+class LRN(nn.Module):
+    """Local response normalization; with groups=2 no window crosses between the towers."""
+
+    takes_relu = True  # see kernels.fused
+
+    def __init__(self, spec: LayerSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, x: torch.Tensor, relu: bool = False) -> torch.Tensor:
+        """(N, C, H, W) -> the same; relu: take x through a ReLU first, in the same pass."""
+        s = self.spec
+        constants = (s.size, s.alpha, s.beta, s.k, s.convention, s.groups)
+        return ops.local_response_norm(x, *constants, relu=relu)
+
+    def extra_repr(self) -> str:
+        s = self.spec
+        window = f"size={s.size}, alpha={s.alpha}, beta={s.beta}, k={s.k}"
+        return f"{window}, {s.convention!r}, groups={s.groups}"
 
 
 class MaxPool2d(nn.MaxPool2d):
@@ -101,29 +199,15 @@ class MaskDropout(nn.Module):
         return f"keep={self.keep}" + (", inverted" if self.inverted else "")
 
 
-def stage_module(spec: LayerSpec, inputs: tuple[int, ...]) -> nn.Module:
-    """Build one stage; inputs is the shape it gets, (C, H, W) or (C,)."""
-    if spec.kind == "conv":
-        window = (spec.kernel, spec.stride, spec.padding)
-        return Conv2d(
-            inputs[0], spec.channels, *window, groups=spec.groups, rounding=spec.rounding
-        )
-    if spec.kind == "fc":
-        return nn.Linear(inputs[0], spec.channels)
-    if spec.kind == "dropout":
-        return MaskDropout(spec.keep, spec.inverted)
-    window, ceil_mode = (spec.kernel, spec.stride, spec.padding), spec.rounding == "ceil"
-    return {
-        "relu": lambda: nn.ReLU(inplace=True),
-        "tanh": nn.Tanh,
-        "sigmoid": nn.Sigmoid,
-        "lrn": lambda: LRN(spec),
-        "same_map_norm": lambda: SameMapNorm(spec),
-        "max_pool": lambda: MaxPool2d(*window, ceil_mode=ceil_mode),
-        "average_pool": lambda: nn.AvgPool2d(*window, ceil_mode, count_include_pad=False),
-        "adaptive_pool": lambda: nn.AdaptiveAvgPool2d(spec.size),
-        "flatten": nn.Flatten,
-    }[spec.kind]()
+class SameMapNorm(nn.Module):
+    """Normalization within each map, which followed the LRN of layer 2 in 2012."""
+
+    def __init__(self, spec: LayerSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return ops.same_map_norm(x, self.spec.size, self.spec.alpha, self.spec.beta, self.spec.k)
 
 
 def stage_paths(spec: NetworkSpec) -> dict[str, str]:
@@ -173,113 +257,3 @@ def starting_values(
             bias.fill_(value)
         yield f"{paths[layer.name]}.weight", weight
         yield f"{paths[layer.name]}.bias", bias
-
-
-class Stages(nn.Sequential):
-    """Modules one after the other; a ReLU right before an LRN is left to it, to the same result.
-
-    That saves five passes over layer 1's maps in training. Where someone listens to either of the
-    two by a hook, both run as they stand.
-    """
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        folded = False  # whether the ReLU before this module was left to it
-        modules = list(self)
-        for module, following in zip(modules, [*modules[1:], None], strict=True):
-            if _takes_over(module, following):
-                folded = True
-                continue
-            x = module(x, relu=True) if folded else module(x)
-            folded = False
-        return x
-
-
-def _takes_over(module: nn.Module, following: nn.Module | None) -> bool:
-    if type(module) is not nn.ReLU or type(following) is not LRN:
-        return False
-    return not any(
-        each._forward_hooks or each._forward_pre_hooks or each._backward_hooks
-        or each._backward_pre_hooks
-        for each in (module, following)
-    )
-
-
-class Net(nn.Module):
-    """A network built from a NetworkSpec: `features` over maps, then `classifier` over vectors.
-
-    spec: what it was built from. Takes (N, C, H, W) images of spec.input_size, mean subtracted,
-    on the scale 0 to 255; gives (N, classes) logits.
-    """
-
-    def __init__(self, spec: NetworkSpec) -> None:
-        super().__init__()
-        self.spec = spec
-        self.stages = stage_paths(spec)
-        parts: dict[str, OrderedDict[str, nn.Module]] = {
-            "features": OrderedDict(), "classifier": OrderedDict(),
-        }
-        shape: tuple[int, ...] = (spec.input_channels, spec.input_size, spec.input_size)
-        for layer, row in zip(spec.layers, shapes.walk(spec), strict=True):
-            module = stage_module(layer, shape)
-            part, _, key = self.stages[layer.name].rpartition(".")
-            if part:
-                parts[part][key] = module
-            else:
-                self.add_module(key, module)
-            shape = row.output
-        self.features = Stages(parts["features"])
-        self.classifier = nn.Sequential(parts["classifier"])
-        self._between = [name for name in self.stages if "." not in self.stages[name]]
-
-    def stage(self, name: str) -> nn.Module:
-        """Return the module of a stage by the stage's name, such as "conv1"."""
-        self.spec.layer(name)
-        return self.get_submodule(self.stages[name])
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.features(x)
-        for name in self._between:
-            x = getattr(self, name)(x)
-        return self.classifier(x)
-
-    @torch.no_grad()
-    def initialize(
-        self, seed: int | None = None, biases: dict[str, float] | None = None, he: bool = False,
-        weight_std: dict[str, float] | None = None,
-    ) -> Net:
-        """Draw all weights anew, as the stages say.
-
-        seed: for the weights alone; torch's global state is left as it was, None uses it.
-        he: He initialization and zero biases instead of what the stages say. biases, weight_std:
-        initial biases and standard deviations of single stages, which override either. A
-        stage without a standard deviation keeps torch's own rule.
-        """
-        parameters = dict(self.named_parameters())
-        for name, values in starting_values(self.spec, seed, biases, he, weight_std):
-            parameters[name].copy_(values)
-        return self
-
-
-def blueprint(spec: NetworkSpec) -> Net:
-    """Build a network without memory for its weights (on torch's device "meta"): shapes alone."""
-    with torch.device("meta"):
-        return Net(spec)
-
-
-def build(spec: NetworkSpec, seed: int | None = None) -> Net:
-    """Build any NetworkSpec and initialize it; seed as in `Net.initialize`."""
-    net = blueprint(spec)  # torch's own first draw of the weights would be thrown away
-    for module in net.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            setattr(module, name, nn.Parameter(torch.empty(parameter.shape)))
-    return net.initialize(seed)
-
-
-def alexnet(variant: str = "paper", num_classes: int = 1000, seed: int | None = None) -> Net:
-    """Build one variant of AlexNet, initialized as that variant is.
-
-    variant: paper, source2012, caffe, one_tower, ungrouped or torchvision. num_classes: units of
-    the last layer. seed: draws the weights without touching torch's global state.
-    Raises ValueError for an unknown variant, with the nearest name.
-    """
-    return build(architectures.network(variant, num_classes), seed)

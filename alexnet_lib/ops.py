@@ -16,6 +16,7 @@ from ._errors import unknown_name
 from .kernels import conv_winograd
 from .kernels import lrn as lrn_kernel
 from .kernels import max_pool as max_pool_kernel
+from .kernels.dispatch import serves
 from .paper import CONVENTIONS
 
 __all__ = [
@@ -56,15 +57,10 @@ def window(convention: str, size: int) -> tuple[int, int]:
     """
     _check_convention(convention)
     size = _whole_size(size)
-    if convention in ("paper", "seed"):
-        return size // 2, size // 2
-    if convention == "tensorflow":
-        return size, size
-    if convention in ("pytorch", "source2012"):
-        return size // 2, size - 1 - size // 2
-    if convention == "caffe" and size % 2 == 0:
-        raise ValueError(f"size is {size}; Caffe takes odd sizes only, such as {size + 1}.")
-    return (size - 1) // 2, size - 1 - (size - 1) // 2  # caffe, cudnn, onnx
+    rule = CONVENTIONS[convention]
+    if rule.odd_only and size % 2 == 0:
+        raise ValueError(f"size is {size}; {rule.title} takes odd sizes only, such as {size + 1}.")
+    return rule.reach(size)
 
 
 def coefficient(convention: str, size: int, alpha: float) -> float:
@@ -89,7 +85,8 @@ def local_response_norm(
     window, which is clipped at the first and last channel. 0/0 is 0: with k = 0 a channel whose
     window holds only zeros stays 0.
     Raises ValueError for an unknown convention, a size below 1, an x without a channel axis, and
-    for k below 1e-5 in the convention "cudnn"; TypeError for an x that isn't floating point.
+    for k below what the convention takes (cuDNN: 1e-5); TypeError for an x that isn't floating
+    point.
     Source: [P §3.3]; the conventions in paper.CONVENTIONS.
     """
     _check_convention(convention)
@@ -99,9 +96,11 @@ def local_response_norm(
     beta = default.beta if beta is None else beta
     k = default.k if k is None else k
     _check_maps(x, groups)
-    if convention == "cudnn" and k < 1e-5:
+    if default.least_k and k < default.least_k:
+        least = f"{default.least_k:g}".replace("e-0", "e-")
         raise ValueError(
-            f"k is {k}; cuDNN wants k of at least 1e-5. Take another convention for k = 0."
+            f"k is {k}; {default.title} wants k of at least {least}. Take another convention for "
+            "k = 0."
         )
     behind, ahead = window(convention, size)
     c = coefficient(convention, size, alpha)
@@ -178,7 +177,7 @@ def conv2d(
     """
     if rounding == "ceil":
         x, padding = F.pad(x, _overhang(x, weight.shape[2], stride, padding, rounding)), 0
-    if conv_winograd.usable(x, weight, bias, stride, padding, groups):
+    if serves(conv_winograd.takes, x, weight, bias, stride, padding, groups):
         return conv_winograd.conv2d(x, weight, bias, stride, padding, groups)
     return F.conv2d(x, weight, bias, stride, padding, groups=groups)
 
@@ -214,7 +213,7 @@ def max_pool2d(
     if padding > kernel // 2:
         pads = _overhang(x, kernel, stride, padding, rounding)
         return F.max_pool2d(F.pad(x, pads, value=-math.inf), kernel, stride)
-    if max_pool_kernel.usable(x, kernel):
+    if serves(max_pool_kernel.takes, x, kernel):
         out = [shapes.output_size(side, kernel, stride, padding, rounding) for side in x.shape[2:]]
         return max_pool_kernel.max_pool(x, kernel, stride, padding, out)
     return F.max_pool2d(x, kernel, stride, padding, ceil_mode=rounding == "ceil")

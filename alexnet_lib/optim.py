@@ -12,6 +12,7 @@ from torch import nn
 
 from ._errors import unknown_name
 from .kernels import sgd as sgd_kernel
+from .kernels.dispatch import serves
 from .paper import Recipe
 
 __all__ = [
@@ -68,7 +69,7 @@ class SGD2012(torch.optim.Optimizer):
                 if "velocity" not in state:
                     state["velocity"] = torch.zeros_like(w)
                 v = state["velocity"]
-                if not group["nesterov"] and sgd_kernel.usable(w, w.grad, v):
+                if not group["nesterov"] and serves(sgd_kernel.takes, w, w.grad, v):
                     sgd_kernel.update(w, w.grad, v, momentum, rate, decay)
                     continue
                 v.mul_(momentum).add_(w.grad, alpha=-rate)

@@ -8,14 +8,14 @@ Sources, as they are cited here:
 [C]  BVLC Caffe, models/bvlc_alexnet. [T] torchvision.models.alexnet.
 [A]  the Japanese article from which this course grew.
 
-The networks themselves are in `networks`, the claims and the discrepancies in `ledger`.
+The networks themselves are in `architectures`, the claims and the discrepancies in
+`experiments.paper_claims`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-
-from ._errors import unknown_name
 
 __all__ = [
     "CONVENTIONS",
@@ -23,9 +23,7 @@ __all__ = [
     "EPOCHS_2012",
     "ERRORS_2012",
     "IMAGENET_IMAGES",
-    "LayerSpec",
     "LrnConvention",
-    "NetworkSpec",
     "PUBLISHED_RATES",
     "RECIPES",
     "Recipe",
@@ -35,110 +33,79 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class LayerSpec:
-    """One stage of a network, as plain data.
-
-    kind is one of conv, relu, tanh, sigmoid, lrn, same_map_norm, max_pool, average_pool,
-    adaptive_pool, flatten, fc, dropout. Fields that a kind doesn't use keep their defaults.
-
-    name: the stage, such as "conv1". channels: kernels of a conv, units of an fc (both towers).
-    kernel, stride, padding: pixels, of a conv or pool. rounding: "floor" or "ceil", for the
-    output size. groups: channel groups of a conv; for lrn, the towers its windows stay within.
-    weight_std: standard deviation of the initial weights, None for torch's own rule.
-    bias: initial bias. size, alpha, beta, k, convention: of an lrn (same_map_norm has no
-    convention: its sum is divided by size squared). keep: of dropout, the share of units kept.
-    inverted: dropout scales in training (True) or at test, as in 2012 (False).
-    """
-
-    name: str
-    kind: str
-    channels: int = 0
-    kernel: int = 0
-    stride: int = 1
-    padding: int = 0
-    rounding: str = "floor"
-    groups: int = 1
-    weight_std: float | None = None
-    bias: float = 0.0
-    size: int = 0
-    alpha: float = 0.0
-    beta: float = 0.0
-    k: float = 0.0
-    convention: str = ""
-    keep: float = 1.0
-    inverted: bool = False
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """A network as data: a name, the input it expects and its stages in order.
-
-    input_size: side of the square input, pixels. input_channels: 3 for colour.
-    numbered: the modules are named by position, as in torchvision, not by stage.
-    source: where the configuration comes from.
-    """
-
-    name: str
-    input_size: int
-    layers: tuple[LayerSpec, ...]
-    input_channels: int = 3
-    numbered: bool = False
-    source: str = ""
-
-    def layer(self, name: str) -> LayerSpec:
-        """Return the stage called `name`, or raise ValueError with the nearest name."""
-        for spec in self.layers:
-            if spec.name == name:
-                return spec
-        raise unknown_name(f"layer of {self.name!r}", name, [spec.name for spec in self.layers])
-
-
-@dataclass(frozen=True)
 class LrnConvention:
     """What one source means by the parameters of local response normalization.
 
     Every convention computes y = x * (k + c * S) ** -beta, S the sum of squares in a window of
-    channels. divisor: "none" when c = alpha, "size" when c = alpha / size. window: how far the
-    window reaches, in words and in `ops.window`. alpha, beta, k, size: its own defaults.
+    channels. title: its name in sentences. divisor: "none" when c = alpha, "size" when
+    c = alpha / size. reach: size -> how many channels the window reaches (behind, ahead) of the one
+    normalized. window: the same in words. size, alpha, beta, k: its own defaults. names: what it
+    calls these four. odd_only: whether it refuses even sizes. least_k: the smallest k it takes.
     """
 
     name: str
+    title: str
     divisor: str
+    reach: Callable[[int], tuple[int, int]]
     window: str
     size: int
     alpha: float
     beta: float
     k: float
+    names: Mapping[str, str]
     source: str
+    odd_only: bool = False
+    least_k: float = 0.0
+
+
+def _called(size: str, alpha: str, beta: str, k: str) -> dict[str, str]:
+    return {"size": size, "alpha": alpha, "beta": beta, "k": k}
 
 
 CONVENTIONS: dict[str, LrnConvention] = {
     convention.name: convention
     for convention in (
-        LrnConvention("paper", "none", "i - n/2 .. i + n/2", 5, 1e-4, 0.75, 2.0, "[P §3.3]"),
-        LrnConvention("seed", "size", "i - r/2 .. i + r/2", 2, 1e-4, 0.75, 1.0, "[A]"),
         LrnConvention(
-            "source2012", "size", "n channels from i - floor(n/2)", 5, 1e-4, 0.75, 2.0,
+            "paper", "the paper", "none", lambda n: (n // 2, n // 2), "n/2 to either side",
+            5, 1e-4, 0.75, 2.0, _called("n", "α", "β", "k"), "[P §3.3]",
+        ),
+        LrnConvention(
+            "seed", "the article", "size", lambda r: (r // 2, r // 2), "r/2 to either side",
+            2, 1e-4, 0.75, 1.0, _called("r", "α", "β", "κ"), "[A]",
+        ),
+        LrnConvention(
+            "source2012", "the 2012 source", "size", lambda n: (n // 2, n - 1 - n // 2),
+            "size channels, an even size leans back",
+            5, 1e-4, 0.75, 2.0, _called("size", "scale", "pow", "minDiv"),
             "[S layer.py:1183, layer-params-145.cfg:137-155]",
         ),
         LrnConvention(
-            "pytorch", "size", "i - floor(n/2) .. i + floor((n-1)/2)", 5, 1e-4, 0.75, 1.0,
-            "torch.nn.LocalResponseNorm",
+            "pytorch", "PyTorch", "size", lambda n: (n // 2, (n - 1) // 2),
+            "size channels, an even size leans back",
+            5, 1e-4, 0.75, 1.0, _called("size", "alpha", "beta", "k"), "torch.nn.LocalResponseNorm",
         ),
         LrnConvention(
-            "caffe", "size", "odd n, i +- (n-1)/2", 5, 1.0, 0.75, 1.0, "[C] LRNParameter",
+            "caffe", "Caffe", "size", lambda n: ((n - 1) // 2, (n - 1) // 2),
+            "local_size channels, odd sizes only",
+            5, 1.0, 0.75, 1.0, _called("local_size", "alpha", "beta", "k"), "[C] LRNParameter",
+            odd_only=True,
         ),
         LrnConvention(
-            "tensorflow", "none", "i +- depth_radius", 5, 1.0, 0.5, 1.0,
+            "tensorflow", "TensorFlow", "none", lambda radius: (radius, radius),
+            "depth_radius to either side",
+            5, 1.0, 0.5, 1.0, _called("depth_radius", "alpha", "beta", "bias"),
             "tf.nn.local_response_normalization",
         ),
         LrnConvention(
-            "cudnn", "size", "floor((n-1)/2) behind, the rest ahead", 5, 1e-4, 0.75, 2.0,
-            "cudnnSetLRNDescriptor",
+            "cudnn", "cuDNN", "size", lambda n: ((n - 1) // 2, n // 2),
+            "lrnN channels, an even lrnN leans ahead",
+            5, 1e-4, 0.75, 2.0, _called("lrnN", "lrnAlpha", "lrnBeta", "lrnK"),
+            "cudnnSetLRNDescriptor", least_k=1e-5,
         ),
         LrnConvention(
-            "onnx", "size", "i - floor((n-1)/2) .. i + ceil((n-1)/2)", 5, 1e-4, 0.75, 1.0,
-            "ONNX operator LRN",
+            "onnx", "ONNX", "size", lambda n: ((n - 1) // 2, n // 2),
+            "size channels, an even size leans ahead",
+            5, 1e-4, 0.75, 1.0, _called("size", "alpha", "beta", "bias"), "ONNX operator LRN",
         ),
     )
 }

@@ -22,11 +22,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 from . import models, towers
+from .architectures import NetworkSpec
 from .distributed.process_group import EveryRankError, Ranks, everyone
-from .exchange import Link
 from .models import MaskDropout, Net
-from .paper import NetworkSpec
-from .towers import TowerNet
+from .towers import Link, TowerNet
 
 __all__ = ["ALONE", "Team", "form"]
 

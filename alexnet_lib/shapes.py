@@ -1,6 +1,6 @@
 """Arithmetic of a network: output sizes, receptive fields, parameters, MACs and bytes.
 
-Everything follows from the stages alone (`paper.NetworkSpec`), without torch.
+Everything follows from the stages alone (`architectures.NetworkSpec`), without torch.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from torch import nn
 
 from .. import augment
 from .._errors import unknown_name
+from ..architectures import LayerSpec
 from ..models import LRN, Net, SameMapNorm
-from ..paper import LayerSpec
 from . import units
 
 __all__ = [

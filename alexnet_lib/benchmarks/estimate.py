@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import architectures, records, shapes
-from ..paper import NetworkSpec
+from ..architectures import NetworkSpec
 
 __all__ = ["Estimate", "byte_words", "duration", "estimate", "recorded_rate"]
 

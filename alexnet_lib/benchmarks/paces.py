@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from .. import models, training
+from ..architectures import NetworkSpec
 from ..datasets import ImageSet
-from ..paper import NetworkSpec, Recipe
+from ..paper import Recipe
 from ..runs import Run
 
 __all__ = ["measure"]

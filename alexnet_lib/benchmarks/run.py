@@ -13,6 +13,7 @@ from torch import nn
 from .. import ops, records
 from .._errors import unknown_name
 from ..distributed import launch
+from ..kernels import dispatch
 from ..kernels import lrn as lrn_kernel
 from . import two_towers
 from .input import inputs, shards
@@ -61,7 +62,7 @@ def _lrn_row(x: torch.Tensor, rounds: int, device: str, compiled: bool) -> dict[
         portable: lambda: lrn_kernel.portable_passes(values, g, 1, 2, 2, 1e-4, 0.75, 2.0),
         "5 passes": lambda: (values.clone(), torch.add(values, g)),
     }
-    if device == "cpu" and lrn_kernel.compiled_library():
+    if device == "cpu" and dispatch.compiled():
         contestants["ours, in the cache"] = _arithmetic(values, g)
     moved = {name: bytes_moved(contestants[name]) / x.nbytes for name in list(contestants)[:2]}
     missing = []

@@ -243,9 +243,9 @@ def _server_python() -> Path | None:
 
 
 def _compiler() -> list[Check]:
-    from ..kernels import lrn as lrn_kernel
+    from ..kernels import dispatch
 
-    if lrn_kernel.compiled_library() is None:
+    if not dispatch.compiled():
         step = "to speed LRN up on Linux or macOS, install a C compiler (gcc or clang)"
         return [Check("C compiler", "WARN", "none: LRN takes the slower way, same numbers", step)]
     return [Check("C compiler", "OK", "found: LRN runs as compiled C")]

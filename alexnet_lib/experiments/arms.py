@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from .. import augment, models, training
+from ..architectures import NetworkSpec
 from ..datasets import ImageSet
-from ..paper import NetworkSpec, Recipe
+from ..paper import Recipe
 
 __all__ = ["GAINS", "RECIPE", "compare_arms", "lrn_factors", "search_rates", "spread", "train_arm"]
 

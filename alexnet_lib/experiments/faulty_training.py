@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 
 from .. import architectures, augment, datasets, models, optim
+from ..architectures import LayerSpec, NetworkSpec
 from ..batches import Batches
 from ..datasets import ImageSet
-from ..paper import RECIPES, LayerSpec, NetworkSpec
+from ..paper import RECIPES
 from .faults import PATIENTS, WARD, Patient, find
 from .result_cache import Kept
 

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import architectures, augment, datasets, evaluation, models, pretrained
+from ..architectures import NetworkSpec
 from ..batches import Batches
 from ..datasets import ImageSet
-from ..paper import NetworkSpec
 
 __all__ = ["RANK", "features", "ship", "store", "thin_classifier", "train_classifier"]
 

@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 
 from .. import architectures, augment, datasets, evaluation, models, optim, shapes
+from ..architectures import LayerSpec, NetworkSpec
 from ..batches import Batches, random_seed
 from ..datasets import ImageSet
-from ..paper import LayerSpec, NetworkSpec
 from .arms import spread
 from .relu_race import epochs_to
 from .result_cache import Kept

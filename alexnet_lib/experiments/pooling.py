@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from .. import architectures, datasets, shapes
+from ..architectures import NetworkSpec
 from ..datasets import ImageSet
-from ..paper import NetworkSpec
 from . import arms as arms_experiment
 
 __all__ = ["ARMS", "networks_to_compare", "run", "sentence"]

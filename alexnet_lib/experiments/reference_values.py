@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import architectures, shapes
-from ..paper import ERRORS_2012, TRANSFERS, LayerSpec, NetworkSpec
+from ..architectures import LayerSpec, NetworkSpec
+from ..paper import ERRORS_2012, TRANSFERS
 
 __all__ = ["Result", "checks", "close", "equal", "run_groups"]
 

@@ -20,8 +20,8 @@ from .. import architectures, augment, datasets, models, records
 from .._errors import unknown_name
 from ..analysis import signal_propagation
 from ..analysis.signal_propagation import lrn_maps
+from ..architectures import LayerSpec
 from ..benchmarks import layer_costs
-from ..paper import LayerSpec
 from . import arms as arms_experiment
 from . import (
     faulty_training,

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 
 from .. import architectures, augment, datasets, models, optim
+from ..architectures import NetworkSpec
 from ..batches import Batches
 from ..datasets import ImageSet
-from ..paper import NetworkSpec
 from .arms import spread
 from .result_cache import Kept
 

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 
 from .. import augment, datasets, models, optim, records, shapes
+from ..architectures import LayerSpec, NetworkSpec
 from ..batches import Batches
 from ..datasets import ImageSet
-from ..paper import LayerSpec, NetworkSpec
 from . import arms as arms_experiment
 from .result_cache import Kept
 

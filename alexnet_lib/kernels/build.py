@@ -2,7 +2,7 @@
 
 The threads are torch's own where the compiler knows OpenMP as torch does, and Python's elsewhere.
 The kernels serve on the CPU where there is a C compiler; everywhere else torch's own operations do
-the same work. ALEXNET_KERNELS=portable asks for those everywhere.
+the same work. `dispatch` decides.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def compiled_library() -> ctypes.CDLL | None:
     """Return the compiled C kernels, building them on first use, or None where that can't be."""
     found = filter(None, map(shutil.which, ("cc", "gcc", "clang")))
     compiler = os.environ.get("CC") or next(found, None)
-    if os.environ.get("ALEXNET_KERNELS") == "portable" or not compiler or os.name == "nt":
+    if not compiler or os.name == "nt":
         return None
     identity = f"{compiler}{FLAGS}{BUILDS}{platform.machine()}{platform.processor()}{_cpu_flags()}"
     digest = hashlib.sha256(identity.encode())

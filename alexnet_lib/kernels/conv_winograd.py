@@ -4,6 +4,16 @@ Most of AlexNet's training time goes into its convolutions. `c/tiles.c` takes ma
 back, torch multiplies the matrices between, and some tiles at a time go the whole way, so that
 they stay in the processor's cache. Rounding in float32 costs more digits than adding up directly:
 values and slopes are torch's to about 1e-5 of their spread, as long as all are finite.
+
+Winograd's minimal filtering gives m neighbouring outputs of a filter of r taps by m + r - 1
+products; direct filtering takes m * r. In two dimensions both counts are squared: 5 x 5 outputs of
+a 3 x 3 kernel take 49 products instead of 225. For a tile d of inputs and a kernel w,
+
+    y = A^T [(G w G^T) * (B^T d B)] A
+
+where * multiplies element by element. The matrices come from evaluating polynomials at points and
+interpolating, which is exact; in float32 the points decide how much is lost by rounding.
+Source: Winograd 1980; Lavin and Gray 2015, arXiv 1509.09308.
 """
 
 from __future__ import annotations
@@ -18,10 +28,9 @@ import torch
 import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
-from .build import Tiles, compiled_library, run
-from .winograd import matrices
+from .build import Tiles, run
 
-__all__ = ["OUTPUTS", "conv2d", "usable"]
+__all__ = ["OUTPUTS", "conv2d", "matrices", "takes"]
 
 OUTPUTS = {3: 5, 5: 4}  # side of a kernel: side of the square of outputs that a tile gives
 _PAIRS = [sign * Fraction(value) for value in (1, 2, 0.5) for sign in (1, -1)]  # first, for C
@@ -42,19 +51,19 @@ def _matrices(kernel: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return output.float(), torch.kron(taps, taps).float(), data.float()
 
 
-def usable(
+def takes(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: int, padding: int,
     groups: int,
 ) -> bool:
     """Tell whether `conv2d` takes these: float32 on the CPU, x (N, C, H, W) in channels_last,
-    square kernels of 3 or 5 strides a side, where it pays, and compiled kernels. What doesn't fit
-    together isn't taken either, so that torch says what is wrong with it."""
+    square kernels of 3 or 5 strides a side, where it pays. What doesn't fit together
+    isn't taken either, so that torch says what is wrong with it."""
     given = [x, weight] if bias is None else [x, weight, bias]
     if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
         return False
     if any(t.device.type != "cpu" or t.dtype != torch.float32 for t in given):
         return False
-    return _fits(x, weight, bias, stride, padding, groups) and compiled_library() is not None
+    return _fits(x, weight, bias, stride, padding, groups)
 
 
 def _fits(x, weight, bias, stride: int, padding: int, groups: int) -> bool:
@@ -93,7 +102,7 @@ def conv2d(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: int, padding: int,
     groups: int,
 ) -> torch.Tensor:
-    """Convolve x (N, C, H, W) with weight (K, C / groups, r, r); see `usable` and `ops.conv2d`."""
+    """Convolve x (N, C, H, W) with weight (K, C / groups, r, r); see `takes` and `ops.conv2d`."""
     if stride > 1:
         x, weight, padding = *_in_blocks(x, weight, stride, padding), 0
     return _Conv.apply(x, weight, bias, padding, groups)
@@ -230,3 +239,43 @@ def _slope_of_weight(x, g, weight, padding: int, groups: int) -> torch.Tensor:
         dU = torch.bmm(V, Z) if dU is None else torch.baddbmm(dU, V, Z, out=dU)
     dw = (taps.T @ dU.view(len(taps), -1)).view(kernel, kernel, groups, C, K // groups)
     return torch.empty_like(weight).copy_(dw.permute(2, 4, 3, 0, 1).flatten(0, 1))
+
+
+Matrix = list[list[float]]
+
+
+def _polynomial(roots: Sequence[Fraction]) -> list[Fraction]:
+    """Return the coefficients of the product of (x - root), from the constant up."""
+    coefficients = [Fraction(1)]
+    for root in roots:
+        shifted, scaled = [Fraction(0), *coefficients], [*coefficients, Fraction(0)]
+        coefficients = [a - root * b for a, b in zip(shifted, scaled, strict=True)]
+    return coefficients
+
+
+def matrices(m: int, r: int, points: Sequence[Fraction]) -> tuple[Matrix, Matrix, Matrix]:
+    """Return A (n x m), G (n x r) and B^T (n x n), n = m + r - 1: a row for each point.
+
+    points: n - 1 different numbers; infinity is the last of the n. If -p is a point as well as p,
+    their rows of A, and those of B^T, differ in the sign of every second value alone.
+    Raises ValueError for another count of points, or where two are the same.
+    """
+    n = m + r - 1
+    if len(set(points)) != n - 1 or len(points) != n - 1:
+        raise ValueError(
+            f"F({m}, {r}) needs {n - 1} different points besides infinity; "
+            f"there are {len(set(points))} different ones among {len(points)}."
+        )
+    output, kernel, data = [], [], []
+    for point in points:
+        others = [other for other in points if other != point]
+        row = [*_polynomial(others), Fraction(0)]
+        sign = 1 if next(value for value in row[::2] if value) > 0 else -1
+        scale = sign / prod(point - other for other in others)
+        output.append([point**power for power in range(m)])
+        kernel.append([scale * point**tap for tap in range(r)])
+        data.append([sign * value for value in row])
+    output.append([power == m - 1 for power in range(m)])
+    kernel.append([tap == r - 1 for tap in range(r)])
+    data.append(_polynomial(points))
+    return tuple([[float(v) for v in row] for row in rows] for rows in (output, kernel, data))

@@ -8,20 +8,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from .build import Crops, compiled_library, run
+from .build import Crops, run
 
-__all__ = ["cut", "pointers"]
+__all__ = ["cut", "pointers", "takes"]
 
 
-def pointers(images: Any, chosen: np.ndarray) -> tuple[np.ndarray, Any] | None:
+def takes(images: Any) -> bool:
+    """Tell whether `cut` takes pictures: uint8 (N, H, W, C), an array or shards."""
+    return images.dtype == np.uint8
+
+
+def pointers(images: Any, chosen: np.ndarray) -> tuple[np.ndarray, Any]:
     """Return where the chosen pictures lie in memory, int64, and what must live until they're read.
 
-    images: uint8 (N, H, W, C): an array or shards. chosen: 0 to N - 1. What doesn't lie in one
-    piece, such as JPEG shards, is read first. None for other types, and without a compiler.
+    images: see `takes`. chosen: 0 to N - 1. What doesn't lie in one piece, such as JPEG shards, is
+    read first.
     Raises IndexError for a picture that isn't there.
     """
-    if compiled_library() is None or images.dtype != np.uint8:
-        return None
     mapped = images.mapped(chosen) if hasattr(images, "mapped") else None  # raw shards
     if mapped is not None:
         return mapped

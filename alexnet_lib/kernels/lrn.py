@@ -6,22 +6,23 @@ a torch custom op with its own gradient, so `torch.compile` and `gradcheck` go t
 implementations:
 
 - float32 and bfloat16 on the CPU, where a C compiler is at hand: `c/lrn.c`;
-- half and single precision on a CUDA GPU, where Triton is at hand: `triton_lrn`;
+- half and single precision on a CUDA GPU, where Triton is at hand: `lrn_triton`;
 - everything else: slices of the tensor and the analytic gradient, in torch.
 
-Set ALEXNET_KERNELS=portable to use the last one everywhere.
+`dispatch` decides between them.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from .build import Maps, compiled_library, run
+from .dispatch import serves
 
-__all__ = ["compiled_library", "compiled_passes", "lrn", "lrn_portable", "portable_passes"]
+__all__ = ["compiled_passes", "lrn", "lrn_portable", "portable_passes", "takes"]
 
 PART = 1 << 18  # values that the portable path works on at once on a CPU: they stay in its cache
 Room = Callable[[str, torch.Tensor], torch.Tensor]  # see `_new_room`
@@ -122,19 +123,14 @@ def _in_parts(function: Callable, tensors: tuple[torch.Tensor, ...], *window) ->
     return result
 
 
-def _usable(x: torch.Tensor) -> bool:
-    return (
-        x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
-        and x.numel() >= 4096 and compiled_library() is not None
-    )
+def takes(x: torch.Tensor, behind: int, ahead: int) -> bool:
+    """Tell whether the C code, or on a GPU Triton's, takes x (N, C, ...) and this window."""
+    if x.device.type == "cuda":
+        from . import lrn_triton  # loading Triton takes a while, and only GPUs need it
 
-
-def _on_gpu(x: torch.Tensor, behind: int, ahead: int) -> bool:
-    if x.device.type != "cuda" or os.environ.get("ALEXNET_KERNELS") == "portable":
-        return False
-    from . import lrn_triton  # loading Triton takes a while, and only GPUs need it
-
-    return lrn_triton.takes(x, behind, ahead)
+        return lrn_triton.takes(x, behind, ahead)
+    half_or_single = x.dtype in (torch.float32, torch.bfloat16)
+    return x.device.type == "cpu" and half_or_single and x.numel() >= 4096
 
 
 def _by_triton(x: torch.Tensor, g: torch.Tensor | None, *window) -> torch.Tensor:
@@ -201,10 +197,9 @@ def lrn(
     Returns a tensor of x's shape and type. Where k + c * S is 0 the result is 0.
     """
     window = (groups, behind, ahead, c, beta, k, relu)
-    if _usable(x):
-        return _compiled("lrn_forward", x, None, *window)
-    if _on_gpu(x, behind, ahead):
-        return _by_triton(x, None, *window)
+    if serves(takes, x, behind, ahead):
+        fast = _by_triton if x.is_cuda else partial(_compiled, "lrn_forward")
+        return fast(x, None, *window)
     return _laid_out_like(x, _in_parts(_portable_forward, (x,), *window))
 
 
@@ -214,10 +209,9 @@ def _lrn_backward(
     k: float, relu: bool,
 ) -> torch.Tensor:
     window = (groups, behind, ahead, c, beta, k, relu)
-    if _usable(x):
-        return _compiled("lrn_backward", x, g, *window)
-    if _on_gpu(x, behind, ahead):
-        return _by_triton(x, g, *window)
+    if serves(takes, x, behind, ahead):
+        fast = _by_triton if x.is_cuda else partial(_compiled, "lrn_backward")
+        return fast(x, g, *window)
     g = _laid_out_like(x, g)
     return _laid_out_like(x, _in_parts(_portable_backward, (g, x), *window))
 

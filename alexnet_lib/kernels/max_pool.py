@@ -9,22 +9,21 @@ from __future__ import annotations
 import torch
 from torch.autograd.function import once_differentiable
 
-from .build import Pools, compiled_library, run
+from .build import Pools, run
 
-__all__ = ["max_pool", "usable"]
+__all__ = ["max_pool", "takes"]
 
 LARGEST = 15  # pixels: a place in a window of 16 x 16 or less fits one byte
 
 
-def usable(x: torch.Tensor, kernel: int) -> bool:
-    """Tell whether `max_pool` takes x (N, C, H, W): float32 on the CPU, with compiled kernels.
+def takes(x: torch.Tensor, kernel: int) -> bool:
+    """Tell whether `max_pool` takes x (N, C, H, W): float32 on the CPU.
 
     Small maps, and what `torch.compile` traces, are left to torch.
     """
     return (
         x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() >= 4096
         and kernel <= LARGEST and not torch.compiler.is_compiling()
-        and compiled_library() is not None
     )
 
 

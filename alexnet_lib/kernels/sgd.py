@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from .build import Step, compiled_library, run
+from .build import Step, run
 
-__all__ = ["update", "usable"]
+__all__ = ["takes", "update"]
 
 
-def usable(w: torch.Tensor, g: torch.Tensor, v: torch.Tensor) -> bool:
+def takes(w: torch.Tensor, g: torch.Tensor, v: torch.Tensor) -> bool:
     """Tell whether `update` takes these: large float32 on the CPU, alike in memory."""
     return (
         all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (w, g, v))
         and w.stride() == g.stride() == v.stride() and w.numel() >= 4096
         and (w.is_contiguous() or w.is_contiguous(memory_format=torch.channels_last))
-        and compiled_library() is not None
     )
 
 

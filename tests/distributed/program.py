@@ -21,10 +21,11 @@ import numpy as np
 import torch
 
 from alexnet_lib import architectures, parallel, training
+from alexnet_lib.architectures import LayerSpec, NetworkSpec
 from alexnet_lib.cli.commands import tell
 from alexnet_lib.datasets import ImageSet
 from alexnet_lib.distributed import process_group
-from alexnet_lib.paper import LayerSpec, NetworkSpec, Recipe
+from alexnet_lib.paper import Recipe
 
 CLASSES = ["red", "green", "blue"]
 RECIPE = Recipe(

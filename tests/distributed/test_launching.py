@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rank_tasks
-from alexnet_lib import architectures, exchange, paper, shapes
+from alexnet_lib import architectures, paper, shapes, towers
 from alexnet_lib.benchmarks import two_towers as two_towers_benchmark
 from alexnet_lib.distributed import launch
 
@@ -102,8 +102,8 @@ def test_activation_bytes_counts_what_backward_needs():
 
 
 def test_an_exchange_without_the_other_way_gives_an_empty_tensor():
-    link = exchange.Link(peer=1)
-    crossing = exchange.Exchange(link, "fc8", sends=False, receives=False)
-    x, token = exchange.begin(torch.ones(3, 4, requires_grad=True), crossing)
-    assert exchange.end(token, crossing).shape == (3, 0)
+    link = towers.Link(peer=1)
+    crossing = towers.Exchange(link, "fc8", sends=False, receives=False)
+    x, token = towers.begin(torch.ones(3, 4, requires_grad=True), crossing)
+    assert towers.end(token, crossing).shape == (3, 0)
     assert not link.sent

@@ -33,7 +33,7 @@ def toy_images():
 def toy_spec():
     """A small network for crops of 10 x 10 with everything AlexNet has, dropout included."""
     from alexnet_lib import architectures
-    from alexnet_lib.paper import LayerSpec
+    from alexnet_lib.architectures import LayerSpec
 
     lrn = LayerSpec("lrn", "lrn", size=3, alpha=1e-3, beta=0.75, k=2.0, convention="paper")
     spec = architectures.small_network(10, 3, len(CLASSES), (4, 6), lrn=lrn)

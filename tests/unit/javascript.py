@@ -15,9 +15,9 @@ __all__ = ["in_node", "needs_node"]
 needs_node = pytest.mark.skipif(not shutil.which("node"), reason="no node: it runs the JavaScript")
 
 
-def in_node(expression: str, given: object, *scripts: str) -> object:
+def in_node(expression: str, given: object, *scripts: str, **constants: object) -> object:
     """Evaluate a JavaScript expression over `given`, with `scripts` of widgets/js loaded."""
-    lines = read_script(*scripts).splitlines()
+    lines = read_script(*scripts, **constants).splitlines()
     code = "\n".join(line for line in lines if not line.startswith("export default"))
     code += f"""
 import {{ readFileSync }} from "node:fs";

@@ -21,10 +21,11 @@ from ...paper import CONVENTIONS
 from ...plots import palette
 from .python_demo import read_script
 
-__all__ = ["ConventionsLab", "LRNLab", "Lab"]
+__all__ = ["ConventionsLab", "LRNLab", "Lab", "lrn_conventions"]
 
 LONE_ONE = (0, 0, 0, 0, 0, 1, 0, 0, 0, 0)
 NINE_AMONG_EIGHTS = (8, 8, 8, 8, 8, 9, 8, 8, 8, 8)
+MOST_CHANNELS = 32  # in a window that the JavaScript computes
 ARTICLE = {"convention": "seed", "size": 2, "k": 0.0, "alpha": 2.0, "beta": 2.0}  # [A], its example
 
 
@@ -67,6 +68,18 @@ class Lab(anywidget.AnyWidget):
         return data, {**metadata, "image/png": {"alt": self.sentence(), "width": width}}
 
 
+def lrn_conventions() -> dict[str, dict[str, Any]]:
+    """Return `paper.CONVENTIONS` as the JavaScript reads them: see js/lrn.js."""
+    return {
+        rule.name: {
+            "title": rule.title, "divides": rule.divisor == "size", "names": dict(rule.names),
+            "reach": [rule.reach(size) for size in range(1, MOST_CHANNELS + 1)],
+            "window": rule.window, "oddOnly": rule.odd_only, "leastK": rule.least_k,
+        }
+        for rule in CONVENTIONS.values()
+    }  # fmt: skip
+
+
 def _outputs(values: Sequence[float], constants: dict[str, Any]) -> list[float]:
     """Return LRN of one row, in float64; raises ValueError where the convention refuses."""
     import torch  # a chapter without a lab need not wait for torch
@@ -93,7 +106,9 @@ class LRNLab(Lab):
     Raises ValueError for an unknown convention and for values that aren't a row of numbers >= 0.
     """
 
-    _esm = read_script("toolkit.js", "bars.js", "lrn.js", "lrn_lab.js")
+    _esm = read_script(
+        "toolkit.js", "bars.js", "lrn.js", "lrn_lab.js", CONVENTIONS=lrn_conventions()
+    )
     values = traitlets.List(traitlets.Float()).tag(sync=True)
     convention = traitlets.Unicode("seed").tag(sync=True)
     size = traitlets.Int(2).tag(sync=True)
@@ -180,7 +195,9 @@ class ConventionsLab(Lab):
     pictures share one scale.
     """
 
-    _esm = read_script("toolkit.js", "bars.js", "lrn.js", "conventions_lab.js")
+    _esm = read_script(
+        "toolkit.js", "bars.js", "lrn.js", "conventions_lab.js", CONVENTIONS=lrn_conventions()
+    )
     values = traitlets.List(traitlets.Float()).tag(sync=True)
     size = traitlets.Int(2).tag(sync=True)
     k = traitlets.Float(0.0).tag(sync=True)

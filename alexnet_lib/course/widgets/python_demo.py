@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import re
 import sys
 import threading
@@ -39,14 +40,17 @@ __all__ = ["Demo", "DemoManners", "Painter", "read_script", "sentence_html", "sh
 SCRIPTS = Path(__file__).with_name("js")
 
 
-def read_script(*names: str) -> str:
+def read_script(*names: str, **constants: Any) -> str:
     """Return files of js/ one after the other, without their import lines.
 
     A widget's JavaScript has to be one module; the files import one another by name, so that
-    each can be tested alone, and joined in order they need no import.
+    each can be tested alone, and joined in order they need no import. constants: what the library
+    knows, by the name under which the JavaScript reads it.
     """
+    given = [f"const {name} = {json.dumps(value)};\n" for name, value in constants.items()]
     lines = (line for name in names for line in (SCRIPTS / name).read_text("utf-8").splitlines())
-    return "\n".join(line for line in lines if not line.startswith("import ")) + "\n"
+    code = "\n".join(line for line in lines if not line.startswith("import ")) + "\n"
+    return "".join(given) + code
 
 
 def sentence_html(line: str, style: str = "alexnet-sentence") -> str:

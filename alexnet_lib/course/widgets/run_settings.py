@@ -15,8 +15,9 @@ import numpy as np
 
 from ... import architectures, datasets, records
 from ..._errors import unknown_name
+from ...architectures import LayerSpec, NetworkSpec
 from ...datasets import ImageSet, folders, rendered, shards
-from ...paper import CONVENTIONS, IMAGENET_IMAGES, RECIPES, LayerSpec, NetworkSpec
+from ...paper import CONVENTIONS, IMAGENET_IMAGES, RECIPES
 
 __all__ = ["CHOICES", "RECIPE_CHOICES", "Assignment", "Survey", "from_record"]
 

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
 from ... import architectures, paper, plots, shapes
-from ...paper import NetworkSpec
+from ...architectures import NetworkSpec
 from ...plots.palette import COLOURS, FONT_SIZE, LINE_STYLES
 from .javascript_lab import Lab
 from .python_demo import read_script

@@ -8,7 +8,7 @@ import torch
 from alexnet_lib import architectures, models, records, shapes
 from alexnet_lib.benchmarks import estimate as estimate_benchmark
 from alexnet_lib.benchmarks.estimate import byte_words, duration, estimate
-from alexnet_lib.kernels import build
+from alexnet_lib.kernels import dispatch
 
 PAPER = architectures.network("paper", 10)
 
@@ -102,5 +102,5 @@ def test_a_batch_leaves_no_more_than_that_behind():
         y = model(x)  # holds the graph
     del y
     said = estimate(PAPER, 4, 0, 4, 256).maps
-    least = 0.75 if build.compiled_library() is None else 0.6
+    least = 0.75 if not dispatch.compiled() else 0.6
     assert least * said < sum(kept.values()) < 1.25 * said

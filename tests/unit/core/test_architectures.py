@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from alexnet_lib import architectures, shapes
-from alexnet_lib.paper import LayerSpec, NetworkSpec
+from alexnet_lib.architectures import LayerSpec, NetworkSpec
 
 WIDTHS = {
     "paper": (96, 256, 384, 384, 256),

@@ -11,7 +11,8 @@ from torch import nn
 from torchvision.models import alexnet as torchvision_alexnet
 
 from alexnet_lib import architectures, models, shapes
-from alexnet_lib.paper import LayerSpec, NetworkSpec
+from alexnet_lib.architectures import LayerSpec, NetworkSpec
+from alexnet_lib.kernels import fused
 
 CLASSES = 10
 
@@ -352,12 +353,12 @@ def test_a_relu_that_lrn_takes_over_changes_no_bit(variant, form):
 def test_which_relus_are_taken_over():
     net = models.alexnet("paper", seed=0)
     pairs = [("relu1", "lrn1"), ("relu2", "lrn2"), ("relu3", "conv4"), ("lrn1", "pool1")]
-    taken = [models._takes_over(*map(net.stage, pair)) for pair in pairs]
+    taken = [fused._takes_over(*map(net.stage, pair)) for pair in pairs]
     assert taken == [True, True, False, False]
     for name in ("relu1", "lrn1"):
         for register in ("register_forward_hook", "register_forward_pre_hook",
                          "register_full_backward_hook"):  # fmt: skip
             hook = getattr(net.stage(name), register)(lambda *_: None)
-            assert not models._takes_over(net.stage("relu1"), net.stage("lrn1")), (name, register)
+            assert not fused._takes_over(net.stage("relu1"), net.stage("lrn1")), (name, register)
             hook.remove()
-    assert models._takes_over(net.stage("relu1"), net.stage("lrn1"))
+    assert fused._takes_over(net.stage("relu1"), net.stage("lrn1"))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from alexnet_lib import architectures, optim
-from alexnet_lib.kernels import build as build_kernel
+from alexnet_lib.kernels import dispatch
 from alexnet_lib.kernels import sgd as sgd_kernel
 from alexnet_lib.models import build
 from alexnet_lib.paper import RECIPES
@@ -188,7 +188,7 @@ def test_recipes_name_their_schedule():
         optim.schedule(replace(RECIPES["modern"], schedule="plato"))
 
 
-@pytest.mark.skipif(build_kernel.compiled_library() is None, reason="no C compiler here")
+@pytest.mark.skipif(not dispatch.compiled(), reason="no C compiler here")
 @pytest.mark.parametrize("decay", [0.0, 5e-4])
 def test_one_pass_over_memory_gives_the_same_bits(decay, monkeypatch):
     def run() -> list[torch.Tensor]:
@@ -211,5 +211,5 @@ def test_one_pass_over_memory_gives_the_same_bits(decay, monkeypatch):
     monkeypatch.setattr(sgd_kernel, "update", lambda *a: used.append(1) or update(*a))
     fast = run()
     assert len(used) == 6, "the convolution's and the larger linear layer's weights take it"
-    monkeypatch.setattr(sgd_kernel, "usable", lambda *tensors: False)
+    monkeypatch.setattr(sgd_kernel, "takes", lambda *tensors: False)
     assert all(torch.equal(one, other) for one, other in zip(fast, run(), strict=True))

@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 from alexnet_lib import architectures, optim, paper
-from alexnet_lib._errors import nearest
+from alexnet_lib._errors import nearest, unknown_name
 
 # convention: divided by size?, size, alpha, beta, k; None where the source gives no default
 SHEET = {
@@ -76,7 +76,7 @@ def test_what_crosses_between_the_gpus_are_stages():
 
 
 def test_unknown_names_are_answered_with_the_nearest():
-    error = paper.unknown_name("fruit", "aple", ["pear", "apple"])
+    error = unknown_name("fruit", "aple", ["pear", "apple"])
     assert isinstance(error, ValueError)
     assert str(error) == (
         "unknown fruit 'aple'; did you mean 'apple'? Choose one of: pear, apple."

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from alexnet_lib import architectures, shapes
-from alexnet_lib.paper import TRANSFERS, LayerSpec, NetworkSpec
+from alexnet_lib.architectures import LayerSpec, NetworkSpec
+from alexnet_lib.paper import TRANSFERS
 
 SHEET = {  # stage: output, parameters, MACs
     "conv1": ((96, 55, 55), 34_944, 105_415_200),

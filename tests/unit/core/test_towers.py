@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alexnet_lib import architectures, models, shapes, towers
-from alexnet_lib.exchange import Link
+from alexnet_lib.towers import Link
 
 SPEC = architectures.network("paper", 10)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from alexnet_lib import architectures, models, ops
-from alexnet_lib.kernels import build, conv_winograd
+from alexnet_lib.kernels import conv_winograd, dispatch
 
 compiled = pytest.mark.skipif(
-    build.compiled_library() is None, reason="no C compiler here: torch does the convolutions"
+    not dispatch.compiled(), reason="no C compiler here: torch does the convolutions"
 )
 # name: channels, kernels, side of a kernel, stride, padding, groups, side of the maps
 LAYERS = {
@@ -64,7 +65,7 @@ def test_alexnet_s_layers(name):
     C, K, kernel, stride, padding, groups, side = LAYERS[name]
     N = 128 // ((side - kernel + 2 * padding) // stride // 5 + 1) ** 2 + 2
     x, weight, bias = tensors(N, C, K, kernel, groups, side, side)
-    assert conv_winograd.usable(x, weight, bias, stride, padding, groups)
+    assert dispatch.serves(conv_winograd.takes, x, weight, bias, stride, padding, groups)
     assert "_Conv" in type(ops.conv2d(x, weight, bias, stride, padding, groups).grad_fn).__name__
     compare(x, weight, bias, stride, padding, groups)
 
@@ -145,10 +146,11 @@ def test_what_it_does_not_take_goes_to_torch():
         (x.to("meta"), weight.to("meta"), None, 1, 1, 1),
     ]
     for given, answer in [(one, True) for one in taken] + [(one, False) for one in left]:
-        expected = answer and build.compiled_library() is not None
-        assert conv_winograd.usable(*given) == expected, [tuple(t.shape) for t in given[:2]]
+        expected = answer and dispatch.compiled()
+        serves = dispatch.serves(conv_winograd.takes, *given)
+        assert serves == expected, [tuple(t.shape) for t in given[:2]]
     with torch.autocast("cpu", torch.bfloat16):
-        assert not conv_winograd.usable(*taken[0])
+        assert not dispatch.serves(conv_winograd.takes, *taken[0])
     with torch.inference_mode():
         ops.conv2d(x, weight, bias, 1, 1)
     ops.conv2d(x, weight, bias, 1, 1)  # memory from there is of use here
@@ -200,7 +202,7 @@ def test_a_step_of_the_network_is_torch_s():
     for fast in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not fast:
-                patch.setattr(conv_winograd, "usable", lambda *given: False)
+                patch.setattr(conv_winograd, "takes", lambda *given: False)
             logits = net(x)
             net.zero_grad()
             F.cross_entropy(logits, torch.arange(16) % 10).backward()
@@ -211,3 +213,55 @@ def test_a_step_of_the_network_is_torch_s():
     for slope, other in zip(mine[1:], theirs[1:], strict=True):
         # where two values of a window are nearly equal the other wins now and then: 0.3% was seen
         assert (slope - other).norm() < 0.01 * other.norm()
+
+
+# The matrices: a filter's outputs exactly, with fewer products
+
+
+def points(count: int, seed: int) -> list[Fraction]:
+    draw = random.Random(seed)
+    return [Fraction(value, 2) for value in draw.sample(range(-6, 7), count)]
+
+
+@pytest.mark.parametrize(("m", "r"), [(1, 1), (2, 3), (3, 2), (4, 3), (5, 3), (4, 5), (6, 3)])
+def test_a_tile_gives_what_a_sliding_filter_gives(m, r):
+    n = m + r - 1
+    A, G, data = (
+        torch.tensor(rows, dtype=torch.double)
+        for rows in conv_winograd.matrices(m, r, points(n - 1, seed=m))
+    )
+    assert A.shape == (n, m)
+    assert G.shape == (n, r)
+    assert data.shape == (n, n)
+    generator = torch.Generator().manual_seed(0)
+    d = torch.randn(n, n, dtype=torch.double, generator=generator)
+    w = torch.randn(r, r, dtype=torch.double, generator=generator)
+    y = A.T @ ((G @ w @ G.T) * (data @ d @ data.T)) @ A
+    slid = torch.nn.functional.conv2d(d[None, None], w[None, None])[0, 0]
+    torch.testing.assert_close(y, slid, rtol=1e-9, atol=1e-9)
+
+
+def test_the_textbook_s_case_by_hand():
+    """F(2, 3) with the points 0, 1, -1: two outputs by four products [arXiv 1509.09308, 3.1]."""
+    A, G, data = conv_winograd.matrices(2, 3, [Fraction(0), Fraction(1), Fraction(-1)])
+    assert A == [[1, 0], [1, 1], [1, -1], [0, 1]]
+    assert G == [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]
+    assert data == [[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]]
+
+
+@pytest.mark.parametrize("kernel", conv_winograd.POINTS)
+def test_opposite_points_differ_in_the_sign_of_every_second_value(kernel):
+    A, _, data = conv_winograd.matrices(
+        conv_winograd.OUTPUTS[kernel], kernel, conv_winograd.POINTS[kernel]
+    )
+    for rows in (A, data):
+        for pair in (0, 2, 4):  # three pairs come first: c/tiles.c counts on it
+            signed = [value * (-1) ** place for place, value in enumerate(rows[pair])]
+            assert rows[pair + 1] == signed
+
+
+def test_points_that_are_not_enough_or_not_different():
+    with pytest.raises(ValueError, match=r"F\(2, 3\) needs 3 different points besides infinity"):
+        conv_winograd.matrices(2, 3, [Fraction(0), Fraction(1)])
+    with pytest.raises(ValueError, match="2 different ones among 3"):
+        conv_winograd.matrices(2, 3, [Fraction(0), Fraction(1), Fraction(1)])

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from alexnet_lib import architectures, models, ops
-from alexnet_lib.kernels import build
+from alexnet_lib.kernels import dispatch
 from alexnet_lib.kernels import max_pool as max_pool_kernel
 
 compiled = pytest.mark.skipif(
-    build.compiled_library() is None, reason="no C compiler here: torch does the pooling"
+    not dispatch.compiled(), reason="no C compiler here: torch does the pooling"
 )
 
 
@@ -33,7 +33,7 @@ def test_values_and_slopes_are_torch_s(number, channels_last):
     padding, rounding = draw.randint(0, kernel // 2), draw.choice(("floor", "ceil"))
     shape = (3, draw.randint(20, 40), draw.randint(8, 14), draw.randint(8, 14))
     x = maps(*shape, seed=number, channels_last=channels_last)
-    assert max_pool_kernel.usable(x, kernel)
+    assert dispatch.serves(max_pool_kernel.takes, x, kernel)
     y = ops.max_pool2d(x, kernel, stride, padding, rounding)
     assert type(y.grad_fn).__name__ == "_MaxPoolBackward"
     expected = F.max_pool2d(x, kernel, stride, padding, ceil_mode=rounding == "ceil")
@@ -84,9 +84,9 @@ def test_one_byte_a_window_is_kept():
 def test_what_it_does_not_take_goes_to_torch():
     x = torch.randn(4, 30, 12, 12)
     for other in (x.double(), x.bfloat16(), x[:1, :1]):
-        assert not max_pool_kernel.usable(other, 3)
+        assert not dispatch.serves(max_pool_kernel.takes, other, 3)
         assert torch.equal(ops.max_pool2d(other), F.max_pool2d(other, 3, 2))
-    assert not max_pool_kernel.usable(x, 16)
+    assert not dispatch.serves(max_pool_kernel.takes, x, 16)
 
 
 @compiled

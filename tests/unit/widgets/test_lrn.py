@@ -13,12 +13,19 @@ from PIL import Image
 
 from alexnet_lib import ops, plots
 from alexnet_lib.course import widgets
+from alexnet_lib.course.widgets.javascript_lab import lrn_conventions
 from alexnet_lib.paper import CONVENTIONS
-from javascript import in_node, needs_node
+from javascript import in_node as in_plain_node
+from javascript import needs_node
 
 QUIET = [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
 LOUD = [8, 8, 8, 8, 8, 9, 8, 8, 8, 8]
 ARTICLE = {"convention": "seed", "size": 2, "k": 0, "alpha": 2, "beta": 2}
+
+
+def in_node(expression: str, given: object, *scripts: str) -> object:
+    """Evaluate JavaScript with the library's conventions, as the labs do."""
+    return in_plain_node(expression, given, *scripts, CONVENTIONS=lrn_conventions())
 
 
 def python_lrn(values: list[float], constants: dict) -> list[float] | None:
@@ -75,8 +82,8 @@ def test_javascript_gives_the_articles_rows():
 
 @needs_node
 def test_javascript_knows_the_librarys_conventions_and_windows():
-    reach = """Object.fromEntries(Object.entries(CONVENTIONS).map(([name, rule]) =>
-        [name, given.map((size) => rule.oddOnly && size % 2 === 0 ? null : rule.reach(size))]))"""
+    reach = """Object.fromEntries(Object.entries(CONVENTIONS).map(([name, rule]) => [name,
+        given.map((size) => rule.oddOnly && size % 2 === 0 ? null : rule.reach[size - 1])]))"""
     sizes = list(range(1, 10))
     theirs = in_node(reach, sizes, "lrn.js")
     assert list(theirs) == list(CONVENTIONS)

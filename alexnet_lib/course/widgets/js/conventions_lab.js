@@ -1,7 +1,7 @@
 // One row of channels under each of the eight conventions, side by side.
 
 import { barRow } from "./bars.js";
-import { CONVENTIONS, normalize, refusal } from "./lrn.js";
+import { normalize, refusal } from "./lrn.js";
 import { choice, followWidth, frame, make, number, presets, say, set, share, slider, summary, tick } from "./toolkit.js";
 
 const STATE = ["values", "size", "k", "alpha", "beta", "channel", "maximum", "same_scale"];

@@ -1,7 +1,7 @@
 // The LRN lab: ten channels at one position, before and after, with every constant to turn.
 
 import { barRow, numberClass } from "./bars.js";
-import { CONVENTIONS, normalize, refusal } from "./lrn.js";
+import { normalize, refusal } from "./lrn.js";
 import { choice, draw, followWidth, frame, make, number, presets, sayRaised, set, share, slider, summary } from "./toolkit.js";
 
 const STATE = ["values", "convention", "size", "k", "alpha", "beta", "channel", "maximum"];
