@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from .runs import Run
 from .sessions import Session, check_folder
 from .towers import TowerNet
 
-__all__ = ["Run", "check_fit", "check_folder", "choose_device", "evaluate", "fit", "recipe_of"]
+__all__ = [
+    "Run", "check_fit", "check_folder", "choose_device", "evaluate", "fit", "numerics", "recipe_of",
+]
 
 CHECKPOINT_SECONDS = 600.0  # a stop without warning costs at most this much work
 
@@ -38,6 +41,25 @@ def choose_device(name: str = "auto") -> torch.device:
     if not available[kind]:
         raise ValueError(f"device {name!r} isn't available on this machine; use --device cpu.")
     return torch.device(name)
+
+
+@contextmanager
+def numerics(device: torch.device, precision: str) -> Iterator[None]:
+    """Compute in float32 as written, or for any other name with products of TF32's 10 bits, within.
+
+    On a GPU alone, where cuDNN tries its algorithms too; elsewhere nothing changes.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32, cudnn.benchmark
+    cudnn.allow_tf32 = matmul.allow_tf32 = precision != "float32"
+    cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32, cudnn.benchmark = before
 
 
 def recipe_of(name: str) -> Recipe:

@@ -110,6 +110,15 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(run=_plan)
     ledger = commands.add_parser("claims", help="what the paper claims, and what was measured here")
     ledger.set_defaults(run=_claims)
+    day = commands.add_parser("gpu-day", help="all that a GPU lent for some minutes should do")
+    day.add_argument("--minutes", type=float, default=8.0, help="for all steps together")
+    day.add_argument("--out", default="runs/gpu-day", help="folder of the records")
+    day.add_argument("--only", default="", metavar="STEP,...", help="these steps alone")
+    day.add_argument("--dry-run", action="store_true", help="print the plan, do nothing")
+    day.add_argument("--small", action="store_true", help="made-up pictures, to see that it runs")
+    day.add_argument("--step", help=argparse.SUPPRESS)  # one step, in this process
+    day.add_argument("--until", type=float, default=0.0, help=argparse.SUPPRESS)
+    day.set_defaults(run=_gpu_day)
     experiment = commands.add_parser("experiment", help="run a named experiment, write its record")
     experiment.add_argument("name")
     experiment.set_defaults(run=_experiment)
@@ -327,6 +336,17 @@ def _claims(options: argparse.Namespace) -> int:
     from ..experiments import reproduction
 
     print(reproduction.judge_all())
+    return 0
+
+
+def _gpu_day(options: argparse.Namespace) -> int:
+    from . import gpu_day
+
+    out = Path(options.out)
+    if options.step:
+        return gpu_day.step(options.step, out, options.until, options.small)
+    only = [name for name in options.only.split(",") if name]
+    gpu_day.run(options.minutes, out, only=only, dry_run=options.dry_run, small=options.small)
     return 0
 
 
