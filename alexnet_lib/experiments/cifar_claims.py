@@ -31,17 +31,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import records
+from .. import datasets, records, training
 from ..architectures import LayerSpec, NetworkSpec
 from ..datasets import ImageSet, folders
 from ..optim import StepSchedule
 from . import sweep
 from .sweep import Data, Result, Run, View
 
-__all__ = ["ARMS", "CLAIMS", "Arm", "Claim", "Plan", "SMALL", "compare", "network", "run"]
+__all__ = [
+    "ARMS", "CLAIMS", "Arm", "Claim", "Plan", "SMALL", "compare", "experiment", "network", "run",
+    "sentence",
+]
 
 BATCH_SIZE, SEARCH_SEED, MOST_GROWTH = 128, 1000, 3
 MILESTONES = (0.7, 0.9)
+PARTS = ("train", "test")
 STD = {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.04, "conv4": 0.04, "fc5": 0.01, "fc": 0.01}
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306}
 LRN = LayerSpec("lrn", "lrn", size=5, alpha=1e-4, beta=0.75, k=2.0, convention="paper")
@@ -325,11 +329,12 @@ def run(
 
     def keep() -> dict[str, Any]:
         record = {
+            "experiment": "cifar_claims",
             "network": "as layers-conv-local-11pct, with convolutions for local layers",
             "data": train.name, "data_note": train.note, "train_images": len(train),
             "test_images": len(test), "rules": __doc__, "plan": asdict(plan), "momentum": 0.9,
             "bias_lr": 2.0, "arms": arms, "claims": compare(arms), "sweeps": abouts,
-            "seconds": round(time.monotonic() - began, 1), "environment": records.environment(),
+            "seconds": round(time.monotonic() - began, 1), **sweep.environments(earlier),
         }  # fmt: skip
         if path is not None:
             records.write(path, record)
@@ -387,3 +392,36 @@ def run(
                 arms[name]["cut"] = [r.record() for r in mine]
         keep()
     return keep()
+
+
+def experiment(
+    small: bool, seeds: tuple[int, ...], path: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Do all arms, or go on with them where the last call stands.
+
+    path: where they are kept meanwhile. small: some rendered pictures, four arms, seconds.
+    """
+    device, plan = str(training.choose_device()), replace(SMALL if small else Plan(), seeds=seeds)
+    if small:
+        train, test = (datasets.load("shapes", part, size=16, limit=80) for part in PARTS)
+        return run(train, test, device, plan, say=say)
+    train, test = (datasets.load("cifar10", part, size=32, progress=False) for part in PARTS)
+    earlier = records.read(path) if path.exists() else None
+    return run(train, test, device, plan, path=path, earlier=earlier, say=say)
+
+
+def sentence(record: Mapping[str, Any]) -> str:
+    """Say what `run` found, a line a claim."""
+    lines = [
+        f"Error, worse minus better, in points with its 95% interval ({record['data_note']}, "
+        f"{record['test_images']:,} test images):"
+    ]
+    for row in record["claims"]:
+        between = row["interval"] and f" [{row['interval'][0]:+.2f}, {row['interval'][1]:+.2f}]"
+        paper = "" if row["paper"] is None else f"; the paper {row['paper']:g}"
+        where = "training error" if row["measure"] == "train" else "test error"
+        lines.append(
+            f"  {row['name']}: {row['mean']:+.2f}{between or ''}, {len(row['each'])} seeds, "
+            f"{where}{paper}"
+        )
+    return "\n".join(lines)

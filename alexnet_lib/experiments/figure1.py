@@ -43,19 +43,22 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import records
+from .. import datasets, records, training
 from ..architectures import LayerSpec, NetworkSpec
 from ..datasets import ImageSet
 from . import sweep
 from .sweep import Data, Result, Run, View
 
-__all__ = ["CELLS", "Cell", "Plan", "SMALL", "network", "run", "saturation"]
+__all__ = [
+    "CELLS", "Cell", "Plan", "SMALL", "experiment", "network", "ratios", "run", "saturation",
+    "sentence",
+]
 
 BATCH_SIZE = 128
 CUDA_CONVNET_STD = {"conv1": 1e-4, "conv2": 0.01, "conv3": 0.01, "fc": 0.01}
@@ -218,7 +221,7 @@ class _Race:
         self.before = {key: list(cell[key]) for key in ("search", "refine")}
         self.rates = sorted({*self.plan.rates, *(row["lr"] for row in cell["search"])})
         seeds = self.plan.search_seeds
-        if cell["stage"] == "compare":
+        if cell["stage"] in ("compare", "done"):
             self.lr = cell["lr"]
             return self._new("compare", [self.lr], self._compared())
         rows = [row for row in cell["search"] if row["train_error"]]
@@ -352,18 +355,21 @@ def run(
     """Do Figure 1 over these training pictures; returns the record, and writes it as it grows.
 
     deadline: on time.monotonic()'s clock. path: of the record, written as cells get
-    further. earlier: the record of a call that was cut off; cells finished there are taken over,
-    and the others go on by rule 3.
+    further. earlier: the record of a call that was cut off; cells finished there with these seeds
+    are taken over, and the others go on by rule 3.
     """
     plan = plan or Plan()
-    data, began, environment = Data(train, device), time.monotonic(), records.environment()
+    data, began = Data(train, device), time.monotonic()
     std = data.std()
     size, colours = train.images.shape[2:]
     known = (earlier or {}).get("cells", {})
+    seeds = {cell.name: set(plan.seeds[: cell.seeds]) for cell in CELLS}
     done = {
         name: cell for name, cell in known.items()
-        if cell["finished"] or name not in plan.cells
+        if name not in plan.cells or cell["finished"]
+        and seeds[name] <= {row["seed"] for row in cell["runs"]}
     }
+    where = sweep.environments(earlier)
     races = []
     for cell in CELLS:
         if cell.name not in plan.cells or cell.name in done:
@@ -390,11 +396,12 @@ def run(
                 name = race.cell.name
                 cells[name] = race.record(results) | {"saturation": seen.get(name, [])}
         record = {
+            "experiment": "figure1",
             "network": "layers-19pct of cuda-convnet: 5x5 convolutions, pooling 3/2",
             "data": train.name, "data_note": train.note, "train_images": len(train),
             "input_std": round(std, 4), "rules": __doc__, "plan": asdict(plan), "momentum": 0.9,
             "bias_lr": 2.0, "cells": cells, "seconds": round(time.monotonic() - began, 1),
-            **about, "environment": environment,
+            **about, **where,
         }  # fmt: skip
         if path is not None:
             records.write(path, record)
@@ -429,3 +436,82 @@ def run(
             deadline=deadline, on_epoch=on_epoch, observe=observe, say=say, about=about,
         )
     return written(results)
+
+
+def experiment(
+    small: bool, seeds: tuple[int, ...], path: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Do Figure 1, or go on with it where the last call or the record that ships stands.
+
+    path: where it's kept meanwhile. small: some rendered pictures, three cells, seconds.
+    """
+    device = str(training.choose_device())
+    if small:
+        train = datasets.load("shapes", "train", size=16, limit=80)
+        return run(train, device, replace(SMALL, seeds=seeds), say=say)
+    train = datasets.load("cifar10", "train", size=32, progress=False)
+    begun = [name for name in (path, records.folder() / "figure1.json") if name.exists()]
+    earlier = records.read(begun[0]) if begun else None
+    return run(train, device, replace(Plan(), seeds=seeds), path=path, earlier=earlier, say=say)
+
+
+def _best(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the run of an unfinished cell that is furthest: there first, or lowest."""
+    rows = [row for key in ("search", "refine", "runs") for row in cell[key] if row["train_error"]]
+    return min(rows, key=lambda row: (
+        row["epochs_to_target"] or math.inf, min(row["train_error"])
+    ))  # fmt: skip
+
+
+def _epochs(cell: Mapping[str, Any]) -> tuple[float, bool]:
+    """Return a cell's epochs, and whether that is all: the mean over the seeds if it's finished,
+    else those of the run that is furthest, a lower bound where the target isn't reached."""
+    rows = cell["runs"] if cell["finished"] else [_best(cell)]
+    each = [row["epochs_to_target"] or row["epochs"] for row in rows]
+    return statistics.mean(each), all(row["epochs_to_target"] for row in rows)
+
+
+def ratios(record: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
+    """Return tanh's epochs over ReLU's for each pair of cells, and "more than " where tanh wasn't
+    there, else "". A pair whose ReLU isn't finished, or wasn't there, is left out."""
+    cells, found = record["cells"], {}
+    for name, cell in cells.items():
+        other = cells.get(name.replace("ReLU", "tanh"))
+        if "ReLU" not in name or other is None or not cell["finished"]:
+            continue
+        (slow, there), (fast, fast_there) = _epochs(other), _epochs(cell)
+        if fast_there:
+            found[name] = slow / fast, "" if there else "more than "
+    return found
+
+
+def sentence(record: Mapping[str, Any]) -> str:
+    """Say what `run` found: a line a cell, then a line for each pair of ReLU and tanh."""
+    target = 100 * record["plan"]["target"]
+    lines = [
+        f"Epochs of {record['train_images']:,} images to {target:.0f}% training error "
+        f"({record['data_note']}), by seed:"
+    ]
+    for name, cell in record["cells"].items():
+        if cell["finished"]:
+            each = [
+                f"{row['epochs_to_target']:.1f}" if row["epochs_to_target"] else
+                f"more than {row['epochs']}" for row in cell["runs"]
+            ]  # fmt: skip
+            least = "" if _epochs(cell)[1] else "at least "
+            said = f"{', '.join(each)}; mean {least}{_epochs(cell)[0]:.1f}  (lr {cell['lr']:g})"
+        else:
+            row = _best(cell)
+            said = (
+                f"unfinished; {row['epochs_to_target']:.1f}" if row["epochs_to_target"] else
+                f"unfinished; at {100 * min(row['train_error']):.1f}% after {row['epochs']}"
+            ) + f"  (lr {row['lr']:g}, the best of the search)"
+        lines.append(f"  {name:<35}  {said}")
+    for name, (times, bound) in ratios(record).items():
+        done = record["cells"][name.replace("ReLU", "tanh")]["finished"]
+        lines.append(
+            f"tanh over ReLU, {name.replace(', ReLU', '')}: {bound}{times:.1f} times the epochs"
+            f"{'' if done else ', as far as the search got'}"
+        )
+    lines.append("The paper, tanh over ReLU: six times [P §3.1, Fig. 1]")
+    return "\n".join(lines)

@@ -24,7 +24,9 @@ from ..architectures import LayerSpec
 from ..benchmarks import layer_costs
 from . import arms as arms_experiment
 from . import (
+    cifar_claims,
     faulty_training,
+    figure1,
     hand_made_features,
     low_rank_classifier,
     overfitting,
@@ -292,6 +294,16 @@ def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
 
 def _overfitting(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     return overfitting.run(small, seeds, _unfinished("overfitting"), say)
+
+
+def _figure1(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return figure1.experiment(small, seeds, _unfinished("figure1"), say)
+
+
+def _cifar_claims(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
+    return cifar_claims.experiment(small, seeds, _unfinished("cifar_claims"), say)
+
+
 # The clinic, in a module of its own
 
 
@@ -376,6 +388,16 @@ EXPERIMENTS: dict[str, Experiment] = {
             "weight_decay",
             "Does a weight decay of .0005 lower the training error of a small network?",
             4, (0, 1, 2, 3, 4), weight_decay.run, weight_decay.sentence,
+        ),
+        Experiment(
+            "figure1",
+            "Does ReLU need a sixth of tanh's epochs, with the network and the input of 2011?",
+            2500, (0, 1, 2, 3, 4), _figure1, figure1.sentence,
+        ),
+        Experiment(
+            "cifar_claims",
+            "What are the paper's ideas worth on CIFAR-10, each arm at its own best rate?",
+            5000, (0, 1, 2, 3, 4), _cifar_claims, cifar_claims.sentence,
         ),
     )
 }  # fmt: skip

@@ -142,7 +142,45 @@ def _towers(record: dict[str, Any]) -> list[str]:
 
 
 def _experiment(record: dict[str, Any]) -> list[str]:
-    return ["```text", registry.summary(record), "```", "", f"On {_hardware(record)}."]
+    machines = [{"environment": each} for each in record.get("earlier_environments", ())]
+    on = " and ".join(dict.fromkeys(map(_hardware, [*machines, record])))
+    return ["```text", registry.summary(record), "```", "", f"On {on}."]
+
+
+def _variants(record: dict[str, Any]) -> list[str]:
+    rows = []
+    for name, run in record["runs"].items():
+        views = [
+            f"{1 - found['error']:.1%} / {1 - found['top5_error']:.1%}"
+            for found in (run["evaluation"][key] for key in ("centre", "ten_views"))
+        ]
+        rows.append([name, str(run["epochs"]), f"{run['seconds']:.0f} s", *views])
+    return [
+        f"{record['data_note']}, batch {record['batch_size']}, on {_hardware(record)}; accuracy, "
+        "top-1 / top-5.",
+        "",
+        *_table(["", "epochs", "time", "centre crop", "ten views"], rows),
+    ]
+
+
+def _gpu(record: dict[str, Any]) -> list[str]:
+    """A table for LRN, one for the step: the graph's median, and the eager one in brackets."""
+    lines = [
+        f"`{record['command'].rpartition(' -m ')[2]}` on {_hardware(record)}; medians in ms as one "
+        "CUDA graph, in brackets as launched from Python.",
+    ]
+    for rows in (record["lrn"], record["steps"]):
+        names = dict.fromkeys(name for row in rows for name in row["milliseconds"])
+        cells = []
+        for row in rows:
+            times = [row["milliseconds"].get(name, {}) for name in names]
+            cells.append([row["what"], *(
+                f"{each['graph'][0]:.2f} ({each['eager'][0]:.2f})" if "graph" in each else "–"
+                for each in times
+            )])  # fmt: skip
+        lines += ["", *_table(["", *names], cells)]
+    speeds = [[row["what"], f"{row['images_per_second']:,}"] for row in record["loops"]]
+    return [*lines, "", *_table(["whole loop, pictures on the GPU", "images/s"], speeds)]
 
 
 #: group -> record -> (title, what to see, what writes it)
@@ -153,6 +191,12 @@ SECTIONS: dict[str, dict[str, tuple[str, str, Callable[[dict[str, Any]], list[st
             "The network of the paper learns ten classes of photos on an ordinary processor, "
             "in an afternoon.",
             _real_run,
+        ),
+        "imagenette_modern": (
+            "Trained by a recipe of today",
+            "The same network with a cosine schedule, label smoothing and He's first weights: "
+            "minutes on a large GPU.",
+            _variants,
         ),
         "shipped_network": (
             "The network that ships",
@@ -189,6 +233,19 @@ SECTIONS: dict[str, dict[str, tuple[str, str, Callable[[dict[str, Any]], list[st
         "relu_wide": (
             "ReLU against tanh, a wider network",
             "Twice the kernels and three times the images: tanh is still ahead.",
+            _experiment,
+        ),
+        "figure1": (
+            "ReLU against tanh, with the network and the input of 2011",
+            "With raw pixels and the first weights of 2011 tanh takes several times ReLU's epochs; "
+            "with first weights by fan-in ReLU has no such lead. Divide the pixels by their "
+            "spread, and less than a factor of two is left.",
+            _experiment,
+        ),
+        "cifar_claims": (
+            "The paper's ideas on CIFAR-10",
+            "An interval that leaves out zero is beyond chance for one claim, not for all of them "
+            "together.",
             _experiment,
         ),
         "overfitting": (
@@ -236,6 +293,13 @@ SECTIONS: dict[str, dict[str, tuple[str, str, Callable[[dict[str, Any]], list[st
             "One step of the whole network against the same network in torch's own modules, and "
             "against torchvision's AlexNet, which has no LRN and fewer channels.",
             _benchmark,
+        ),
+        "bench_gpu": (
+            "On a GPU",
+            "Our LRN beats PyTorch's own module, eager and compiled, but is far from the five "
+            "passes over memory that any LRN needs; torchvision's network has no LRN and fewer "
+            "channels.",
+            _gpu,
         ),
         "layer_costs": (
             "Where the time goes, layer by layer",

@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .. import augment, models
+from .. import augment, models, records
 from ..architectures import NetworkSpec
 from ..batches import random_seed
 from ..datasets import ImageSet
@@ -38,7 +38,8 @@ from ..optim import CosineSchedule, StepSchedule
 from ..training import numerics
 
 __all__ = [
-    "Data", "Result", "Run", "View", "evaluate", "fan_in_std", "inputs", "rounded", "train",
+    "Data", "Result", "Run", "View", "environments", "evaluate", "fan_in_std", "inputs", "rounded",
+    "train",
 ]
 
 STREAMS = 24
@@ -268,6 +269,15 @@ def evaluate(
 def rounded(value: float, digits: int = 5) -> float | None:
     """Return a number with so many digits, None for one that JSON doesn't know."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def environments(earlier: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a record says of this machine, and of those on which it was begun."""
+    here, before = records.environment(), []
+    if earlier is not None:
+        before = [*earlier.get("earlier_environments", []), earlier["environment"]]
+        before = [each for each in before if each != here]
+    return {"environment": here} | ({"earlier_environments": before} if before else {})
 
 
 def _autocast(on: bool) -> Any:

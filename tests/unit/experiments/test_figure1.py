@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from alexnet_lib import models, shapes
+from alexnet_lib import experiments, models, shapes
 from alexnet_lib.experiments import figure1, sweep
 from alexnet_lib.experiments.sweep import Data, Result, Run
 
@@ -105,3 +105,37 @@ def test_saturation_by_layer(toy_images):
     relu = models.build(figure1.network("relu", 12, 3, 3, (4, 4, 8)), seed=0)
     found = figure1.saturation(Result(Run("a", relu.spec, 0.1, 0, 1), relu), data)
     assert 0.2 < found["relu1"]["saturated"] < 0.8 and relu.stage("relu1").inplace
+
+
+def test_what_ships_says_how_far_it_got():
+    record = experiments.load("figure1")
+    said, ratios = experiments.summary(record), figure1.ratios(record)
+    cells = record["cells"]
+    for name, cell in cells.items():
+        rows = [row["epochs_to_target"] for row in cell["runs"]]
+        assert name in said and (not cell["finished"] or len(rows) in (3, 5))
+    relu, tanh = (cells[f"divided, fan-in, {kind}"] for kind in ("ReLU", "tanh"))
+    means = [sum(row["epochs_to_target"] for row in cell["runs"]) / 3 for cell in (relu, tanh)]
+    assert ratios["divided, fan-in, ReLU"] == (pytest.approx(means[1] / means[0]), "")
+    assert all(times < 2 for name, (times, _) in ratios.items() if name.startswith("divided"))
+    assert ratios["raw, cuda-convnet, ReLU"][0] > 5  # what docs/results.md says of it in words
+    assert "raw, fan-in, ReLU" not in ratios or ratios["raw, fan-in, ReLU"][0] < 2
+
+
+def test_other_seeds_are_run_and_machines_are_told(toy_images):
+    train = toy_images(64)
+    plan = replace(PLAN, cells=PLAN.cells[:1])
+    record = figure1.run(train, plan=plan, say=str)
+    record["environment"] = {"commit": "another"}
+    again = figure1.run(train, plan=replace(plan, seeds=(5,)), earlier=record, say=str)
+    (cell,) = again["cells"].values()
+    assert [row["seed"] for row in cell["runs"]] == [5] and cell["finished"]
+    assert len(cell["search"]) == len(record["cells"][cell["name"]]["search"])
+    assert again["earlier_environments"] == [{"commit": "another"}]
+    assert again["environment"]["packages"]
+
+
+@pytest.mark.parametrize("name, said", [("figure1", "45% training error"), ("cifar_claims", "LRN")])
+def test_the_experiments_in_small(name, said):
+    record = experiments.run(name, small=True, progress=False)
+    assert record["small"] and said in experiments.summary(record)
