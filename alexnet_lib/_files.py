@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["ROOT", "errors_in_words", "lock", "write_json"]
+__all__ = ["ROOT", "errors_in_words", "lock", "replacing", "write_json", "write_text"]
 
 ROOT = Path(__file__).resolve().parents[1]  # holds chapters/, data/ and alexnet_lib/
 
@@ -64,9 +64,31 @@ def lock(path: str | Path) -> Iterator[Callable[[], None]]:
         path.unlink(missing_ok=True)
 
 
-def write_json(path: str | Path, content: object) -> None:
-    """Write a JSON file in one step: a reader sees the old one or the new one."""
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; what was written takes its place in one step.
+
+    A reader sees the old file or the new one, never half of one. After an error the old one stays
+    and what was begun is removed. The folder is made if missing.
+    """
     path = Path(path)
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in one step."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: object) -> None:
+    """Write a JSON file in one step."""
+    write_text(path, json.dumps(content, indent=1) + "\n")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from . import architectures, models
+from . import _files, models
 from .architectures import LayerSpec, NetworkSpec
 from .models import Net
 
@@ -25,15 +24,12 @@ __all__ = ["FORMAT", "find", "load", "load_model", "model_of", "save", "spec_of"
 
 FORMAT = 2
 NAME = "checkpoint.safetensors"
-FORMAT_1_NAME = "checkpoint.pt"  # written by torch.save; read, and no longer written
 HEADER = "alexnet_course"
 
 
 def find(folder: str | Path) -> Path:
     """Return where a run's folder holds its checkpoint, or where it would be."""
-    old = Path(folder) / FORMAT_1_NAME
-    new = Path(folder) / NAME
-    return old if old.exists() and not new.exists() else new
+    return Path(folder) / NAME
 
 
 def save(path: str | Path, state: dict[str, Any]) -> None:
@@ -43,17 +39,13 @@ def save(path: str | Path, state: dict[str, Any]) -> None:
     when there is no space or no permission.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     tensors: dict[str, torch.Tensor] = {}
     header = json.dumps({"format": FORMAT, **_without_tensors(state, "", tensors)})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial, {HEADER: header})
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
+        with _files.replacing(path) as partial:
+            save_file(tensors, partial, {HEADER: header})
+            os.chmod(partial, 0o644)
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            partial.unlink()
         raise OSError(
             f"can't write the checkpoint {path}: {error}. Free some space or choose another folder "
             "with --out; the checkpoint before this one is still whole."
@@ -87,9 +79,8 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]
             f"there is no checkpoint {path}; train first: python -m alexnet_lib train --out "
             f"{path.parent}"
         )
-    read = _read_format_1 if path.suffix == ".pt" else _read
     try:
-        state = read(path, device)
+        state = _read(path, device)
     except PermissionError:
         raise
     except Exception as error:  # torch raises many kinds for files that it can't read
@@ -123,21 +114,10 @@ def _read(path: Path, device: str | torch.device) -> dict[str, Any]:
     return state
 
 
-def _read_format_1(path: Path, device: str | torch.device) -> dict[str, Any]:
-    state = torch.load(path, map_location=device, weights_only=True)
-    if isinstance(state, dict) and "optimizer" in state:
-        names = sorted(state["model"], key=lambda name: name.endswith("bias"))  # weights first
-        kept = state.pop("optimizer")["state"]
-        state["velocity"] = {names[number]: entry["velocity"] for number, entry in kept.items()}
-    return state
-
-
 def spec_of(state: dict[str, Any]) -> NetworkSpec:
     """Return what the network of a checkpoint was built from; ValueError if it isn't known."""
     about = state["network"]
     try:
-        if "layers" not in about:  # format 1 kept a variant's name
-            return architectures.network(about["kind"], about["num_classes"])
         layers = tuple(LayerSpec(**layer) for layer in about["layers"])
         return NetworkSpec(**{**about, "layers": layers})
     except (KeyError, TypeError) as error:

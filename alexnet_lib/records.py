@@ -11,7 +11,6 @@ import os
 import platform
 import subprocess
 import sys
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -119,15 +118,10 @@ def write(path: str | Path, record: dict[str, Any]) -> Path:
     Returns the path. Raises OSError with words where there is no space or no permission.
     """
     path = _path(path)
-    partial = path.with_name(path.name + ".partial")
     text = json.dumps({"format": FORMAT, **record}, indent=1, allow_nan=False) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        _files.write_text(path, text)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise OSError(
             error.errno,
             f"can't write the record {path}: {error.strerror}. "

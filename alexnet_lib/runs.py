@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,13 +77,11 @@ class Run:
 
 def write_log(folder: Path, rows: list[dict[str, float | None]]) -> None:
     """Write log.csv, one row an epoch, in one step; what wasn't measured stays empty."""
-    partial = folder / "log.csv.partial"
-    with _files.errors_in_words(folder, ADVICE):
+    with _files.errors_in_words(folder, ADVICE), _files.replacing(folder / "log.csv") as partial:
         with open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, LOG_COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(partial, folder / "log.csv")
 
 
 class FilterMoments:
@@ -112,9 +109,8 @@ class FilterMoments:
         w = weight.detach().float().cpu().permute(0, 2, 3, 1).numpy()  # (K, h, w, C)
         largest = max(np.abs(w).max(), np.finfo(np.float32).tiny)
         self.taken[step] = np.round(127.5 + 127.5 * w / largest).astype(np.uint8)
-        partial = self.path.with_suffix(".partial.npz")
         steps = sorted(self.taken)
         filters = np.stack([self.taken[step] for step in steps])
         with _files.errors_in_words(self.path.parent, ADVICE):
-            np.savez_compressed(partial, steps=steps, filters=filters)
-            os.replace(partial, self.path)
+            with _files.replacing(self.path) as partial, open(partial, "wb") as file:
+                np.savez_compressed(file, steps=steps, filters=filters)

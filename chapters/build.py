@@ -179,7 +179,7 @@ def _slowest(notebook: nbformat.NotebookNode, timing: Timing) -> str:
 def _store(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Replace the file in one step."""
     nbformat.validate(notebook)
-    temporary = path.with_name(path.name + ".new")
+    temporary = path.with_name(path.name + ".partial")
     nbformat.write(notebook, temporary)
     os.replace(temporary, path)
 

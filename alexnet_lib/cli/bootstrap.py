@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from .._files import ROOT
+from .._files import ROOT, write_text
 
 try:
     import fcntl
@@ -130,7 +130,7 @@ def _install(venv: Path, lock: Path, root: Path) -> None:
     places = subprocess.check_output([str(python_of(venv)), "-c", _PLACES])
     prepare(*map(Path, json.loads(places)), root=root)
     unfinished.unlink()
-    _write(venv / _STAMP, _fingerprint(lock))
+    write_text(venv / _STAMP, _fingerprint(lock))
 
 
 @contextlib.contextmanager
@@ -156,13 +156,13 @@ def prepare(prefix: Path, site_packages: Path, root: Path = ROOT) -> None:
         path = os.path.relpath(root, site_packages.resolve())
     except ValueError:  # two drives on Windows
         path = str(root)
-    _write(site_packages / "alexnet_course.pth", path + "\n")
+    write_text(site_packages / "alexnet_course.pth", path + "\n")
     overrides = prefix / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
     settings = json.loads(overrides.read_text(encoding="utf-8")) if overrides.is_file() else {}
     for plugin, values in LAB_SETTINGS.items():
         settings[plugin] = {**settings.get(plugin, {}), **values}
     overrides.parent.mkdir(parents=True, exist_ok=True)
-    _write(overrides, json.dumps(settings, indent=2) + "\n")
+    write_text(overrides, json.dumps(settings, indent=2) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -225,13 +225,6 @@ def _fingerprint(lock: Path) -> str:
     """What a stamp must say for `lock` and the settings above."""
     content = lock.read_text(encoding="utf-8") + json.dumps(LAB_SETTINGS, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest() + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file's text in one step."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 if __name__ == "__main__":

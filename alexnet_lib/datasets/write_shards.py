@@ -263,10 +263,8 @@ def _finish(
         arrays["ends"] = np.concatenate(ends)
     sums = {}
     for name, array in arrays.items():
-        partial = target / f"{name}.partial"
-        with open(partial, "wb") as file:
+        with _files.replacing(target / f"{name}.npy") as partial, open(partial, "wb") as file:
             np.save(file, array)
-        os.replace(partial, target / f"{name}.npy")
         sums[name] = shards.hash_file(target / f"{name}.npy")
     count, size = len(arrays["labels"]), plan["size"]
     manifest = {

@@ -25,6 +25,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as processes
 
+from .. import _files
 from . import watchdog
 from .process_group import LOST
 
@@ -103,9 +104,8 @@ def _run_rank(
 
 
 def _leave(folder: str, rank: int, kind: str, content: bytes) -> None:
-    partial = _file(folder, rank, kind + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, _file(folder, rank, kind))
+    with _files.replacing(_file(folder, rank, kind)) as partial:
+        partial.write_bytes(content)
 
 
 def _wait(started: list, folder: Path, seconds: float) -> None:

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import records
+from .. import _files, records
 from ..benchmarks import cluster_plan
 from ..benchmarks import sliders as slider_benchmark
 from ..paper import IMAGENET_IMAGES, PUBLISHED_RATES
@@ -398,7 +397,5 @@ def write(path: str | Path, text: str) -> bool:
     fresh = f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END, 1)[1]}"
     if fresh == before:
         return False
-    partial = path.with_suffix(".partial")
-    partial.write_text(fresh, encoding="utf-8")
-    os.replace(partial, path)
+    _files.write_text(path, fresh)
     return True

@@ -99,7 +99,7 @@ def _build(compiler: str, library: Path, options: list[str]) -> None:
     timer.start()
     try:
         library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        with tempfile.TemporaryDirectory(dir=library.parent) as folder:  # others may build it too
             built = Path(folder) / library.name
             command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(built), *options]
             subprocess.run(command, check=True, capture_output=True, timeout=60)

@@ -18,7 +18,7 @@ from .javascript_lab import ConventionsLab, LRNLab
 from .network_map import NetworkMap
 from .output_size import SizeLab
 from .pooling import PoolingLab
-from .predict import predict, recall
+from .predictions import predict, recall
 from .python_demo import Demo, show
 from .tours import channel_window, filters_over_time, window_stops
 from .training_form import TrainingDesk

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_lib import architectures, archives, checkpoints, models, pretrained
+from alexnet_lib import architectures, checkpoints, models, pretrained
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,9 @@ def test_export_keeps_the_convolutions(tmp_path, small):
 def test_small_archives_are_whole_alike_and_read_by_numpy(tmp_path):
     arrays = {"a": np.arange(6, dtype=np.int8).reshape(2, 3), "b": np.array("words"),
               "c": np.empty((0, 2), np.float16)}  # fmt: skip
-    one, two = (archives.write(tmp_path / name / "x.npz", arrays) for name in ("one", "two"))
+    one, two = (
+        pretrained.write_arrays(tmp_path / name / "x.npz", arrays) for name in ("one", "two")
+    )
     assert one.read_bytes() == two.read_bytes()
     with np.load(one) as saved:
         assert set(saved) == set(arrays)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_lib import checkpoints, paper, sessions, training
+from alexnet_lib import checkpoints, paper, training
 from alexnet_lib.datasets import ImageSet
 
 
@@ -110,7 +110,7 @@ def test_a_loss_that_isn_t_finite_says_what_to_try(fit, tmp_path):
 
 def test_a_validation_loss_that_isn_t_finite(fit, monkeypatch):
     broken = {"loss": math.nan, "top1": 0.0, "top5": 0.0}
-    monkeypatch.setattr(sessions, "evaluate", lambda *arguments, **options: broken)
+    monkeypatch.setattr(training, "evaluate", lambda *arguments, **options: broken)
     with pytest.raises(ValueError, match="the validation loss is nan in epoch 1, step"):
         fit(None)
 
@@ -150,4 +150,4 @@ def test_an_unknown_recipe_is_answered_with_the_nearest():
 def test_recipes_survive_a_checkpoint():
     for recipe in paper.RECIPES.values():
         kept = json.loads(json.dumps(asdict(recipe)))
-        assert {k: sessions._listed(v) for k, v in asdict(recipe).items()} == kept
+        assert {k: training._listed(v) for k, v in asdict(recipe).items()} == kept

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_lib import architectures, checkpoints, models, optim, sessions
+from alexnet_lib import checkpoints, models, optim, training
 
 STEPS, EPOCHS = 4, 3  # of toy_recipe on 32 images
 MOMENTS = 6
@@ -81,28 +81,6 @@ def test_other_recipes_go_on_as_well(fit, toy_recipe, tmp_path, schedule):
     assert timeless(run.epochs) == timeless(expected.epochs)
 
 
-def test_a_run_of_the_first_format_goes_on(fit, whole, tmp_path, toy_spec, monkeypatch):
-    monkeypatch.setitem(architectures.VARIANTS, "small", lambda num_classes: toy_spec)
-    model, _ = fit(tmp_path, on_step=stop_after(6))
-    state = checkpoints.load(tmp_path)
-    names = [name for name, _ in model.named_parameters()]
-    order = sorted(names, key=lambda name: name.endswith("bias"))
-    velocity = state.pop("velocity")
-    state["run"]["losses"] = state["run"]["losses"].tolist()
-    state["model"] = model.state_dict()  # in its own order, as torch.save kept it
-    for name in ("batch_size", "train_images", "filter_moments"):
-        del state[name]
-    state |= {
-        "format": 1, "network": {"kind": "small", "num_classes": 3},
-        "optimizer": {"state": {i: {"velocity": velocity[n]} for i, n in enumerate(order)}},
-    }
-    (tmp_path / checkpoints.NAME).unlink()
-    torch.save(state, tmp_path / "checkpoint.pt")
-    model, run = fit(tmp_path, resume=True)
-    assert same(model, whole[0])
-    assert run.losses == whole[1].losses
-
-
 def test_the_same_seed_gives_the_same_run_and_another_another(fit, whole):
     model, run = fit()
     assert same(model, whole[0])
@@ -156,7 +134,7 @@ def test_ctrl_c_while_evaluating(fit, whole, tmp_path, monkeypatch):
     def press(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sessions, "evaluate", press)
+    monkeypatch.setattr(training, "evaluate", press)
     _, run = fit(tmp_path)
     assert (run.status, run.epoch, run.step, run.epochs) == ("stopped", 0, STEPS, [])
     monkeypatch.undo()

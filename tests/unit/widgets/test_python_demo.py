@@ -15,7 +15,7 @@ from PIL import Image
 
 from alexnet_lib import plots
 from alexnet_lib.course import widgets
-from alexnet_lib.course.widgets import predict, python_demo
+from alexnet_lib.course.widgets import predictions, python_demo
 
 ROW = np.array([8, 8, 8, 8, 8, 9, 8, 8, 8, 8.0])
 
@@ -345,7 +345,7 @@ def test_a_folder_that_cannot_be_written_is_said(learner, monkeypatch):
     def refuse(section, name, value):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(predict.learner, "note", refuse)
+    monkeypatch.setattr(predictions.progress_file, "note", refuse)
     asked = widgets.predict("t-x", "How much?", number=True)
     asked.commit(3)
     assert "could not be kept" in asked.children[3].value

@@ -1,6 +1,6 @@
 """A learner commits to an answer before the next cell shows it, and is reminded of it later.
 
-Predictions are kept in `learner/progress.json` (see `learner`). Chapters write `widgets.predict`
+Predictions are kept in `learner/progress.json` (see `progress_file`). Chapters write `widgets.predict`
 and `widgets.recall`.
 """
 
