@@ -1,7 +1,7 @@
 """A learner commits to an answer before the next cell shows it, and is reminded of it later.
 
-Predictions are kept in `learner/progress.json` (see `progress_file`). Chapters write `widgets.predict`
-and `widgets.recall`.
+Predictions are kept in `learner/progress.json` (see `progress_file`). Chapters write
+`widgets.predict` and `widgets.recall`.
 """
 
 from __future__ import annotations
