@@ -19,7 +19,10 @@ from ..architectures import NetworkSpec
 from ..datasets import ImageSet
 from ..paper import Recipe
 
-__all__ = ["GAINS", "RECIPE", "compare_arms", "lrn_factors", "search_rates", "spread", "train_arm"]
+__all__ = [
+    "GAINS", "RECIPE", "compare_arms", "lrn_factors", "lrn_factors_of", "search_rates", "spread",
+    "train_arm",
+]
 
 Say = Callable[[str], None]
 
@@ -150,7 +153,6 @@ def spread(name: str, values: Sequence[float] | np.ndarray) -> dict[str, float |
     return {f"{name}_mean": round(float(values.mean()), 5), f"{name}_std": std}
 
 
-@torch.no_grad()
 def lrn_factors(net: models.Net, images: ImageSet) -> dict[str, list[float]]:
     """Return what each LRN multiplies the active units by: 5%, 50% and 95% quantile.
 
@@ -158,14 +160,19 @@ def lrn_factors(net: models.Net, images: ImageSet) -> dict[str, list[float]]:
     are active enough to count. Empty for a network without LRN.
     """
     pictures = torch.from_numpy(np.array(images.images[:200]))
-    x = augment.to_input(pictures, augment.mean_image(images.images))
+    return lrn_factors_of(net, augment.to_input(pictures, augment.mean_image(images.images)))
+
+
+@torch.no_grad()
+def lrn_factors_of(net: models.Net, x: torch.Tensor) -> dict[str, list[float]]:
+    """Return the same over prepared inputs, (N, C, H, W)."""
     factors: dict[str, list[float]] = {}
     net.eval()
     for name, module in net.features.named_children():
         before, x = x, module(x)
         if isinstance(module, models.LRN):
             active = before > 0
-            shares = (x[active] / before[active]).numpy()
+            shares = (x[active] / before[active]).cpu().numpy()
             quantiles = np.quantile(shares, [0.05, 0.5, 0.95]) if len(shares) else [1.0] * 3
             factors[name] = [round(float(value), 4) for value in quantiles]
     return factors

@@ -35,6 +35,7 @@ from .. import datasets, records, training
 from ..architectures import LayerSpec, NetworkSpec
 from ..datasets import ImageSet, folders
 from ..optim import StepSchedule
+from . import arms as arms_experiment
 from . import sweep
 from .sweep import Data, Result, Run, View
 
@@ -241,39 +242,6 @@ def _search(
     return found
 
 
-@torch.no_grad()
-def lrn_factors(result: Result, data: Data, count: int = 500) -> dict[str, list[float]]:
-    """Return what each LRN multiplies active units by: 5%, 50% and 95% quantile."""
-    net, found, handles = result.net, {}, []
-
-    def listen(name: str) -> Callable:
-        def hook(module, inputs, output) -> None:
-            x, y = inputs[0].float(), output.float()
-            shares = (y / x)[x.abs() > 1e-3].flatten()[:1_000_000]
-            if len(shares):
-                at = torch.tensor([0.05, 0.5, 0.95], device=shares.device)
-                found[name] = [sweep.rounded(float(q), 4) for q in shares.quantile(at)]
-
-        return hook
-
-    for layer in net.spec.layers:
-        if layer.kind == "lrn":
-            handles.append(net.stage(layer.name).register_forward_hook(listen(layer.name)))
-    if handles:
-        sweep.evaluate(net, _part(data, count), result.run.view)
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def _part(data: Data, count: int) -> Data:
-    """Return the first pictures of a set, which shares the rest with it."""
-    part = object.__new__(Data)
-    vars(part).update(vars(data))
-    part.images, part.labels = data.images[:count], data.labels[:count]
-    return part
-
-
 def _interval(each: Sequence[float]) -> dict[str, Any]:
     """Return mean and the two-sided 95% interval of some differences."""
     mean = statistics.mean(each)
@@ -351,7 +319,9 @@ def run(
             "ten_views_error": ten["error"],
         }  # fmt: skip
         if result.run.seed == plan.seeds[0]:
-            factors[result.run.name] = lrn_factors(result, data)
+            chosen = torch.arange(min(500, len(data)), device=data.device)
+            x = sweep.inputs(data, View(), plan.crop, chosen)
+            factors[result.run.name] = arms_experiment.lrn_factors_of(result.net, x)
 
     factors: dict[str, dict[str, list[float]]] = {}
     chosen = [arm for arm in ARMS if arm.name in plan.arms]

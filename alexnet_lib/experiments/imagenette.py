@@ -159,17 +159,6 @@ def fit_head(
     return thin.eval()
 
 
-class _WithHead(nn.Module):
-    """A network's convolutions with another classifier, for `sweep.evaluate`."""
-
-    def __init__(self, net: models.Net, classifier: nn.Module) -> None:
-        super().__init__()
-        self.spec, self.features, self.classifier = net.spec, net.features, classifier
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.classifier(self.features(x).flatten(1))
-
-
 @torch.no_grad()
 def _halved(module: nn.Module) -> None:
     """Round a module's parameters to float16, as they are stored."""
@@ -177,7 +166,7 @@ def _halved(module: nn.Module) -> None:
         p.copy_(p.half().float())
 
 
-def _views_of(net: Any, val: Data) -> dict[str, dict[str, float]]:
+def _views_of(net: models.Net, val: Data) -> dict[str, dict[str, float]]:
     return {
         "centre": sweep.evaluate(net, val, VIEW),
         "ten_views": sweep.evaluate(net, val, VIEW, 500, ten_crop=True),
@@ -285,13 +274,15 @@ def run(
     keep(evaluation=_views_of(result.net, val_data))
     say(f"validation: {record['evaluation']}")
     _halved(result.net.features)
-    shipped = {}
+    shipped, own = {}, result.net.classifier
     for rank in RANKS:
         if time.monotonic() - began > seconds - 5 and not small:
             break
+        result.net.classifier = own
         thin = fit_head(result.net, data, rank, *((1, 1) if small else ()), say=say)
         _halved(thin)
-        shipped[str(rank)] = _views_of(_WithHead(result.net, thin), val_data)
+        result.net.classifier = thin
+        shipped[str(rank)] = _views_of(result.net, val_data)
         arrays |= _arrays(f"head{rank}", thin)
         _save(out / "imagenette_paper.npz", arrays)
         keep(heads=shipped)
@@ -358,12 +349,10 @@ def more(
         spec = _small_spec(train)
         runs = [_recipe_run("small", spec, 0.001, 5e-4, epochs)]
     else:
+        fitting = int(0.85 * seconds * speed / len(train))  # epochs of all runs together
+        epochs = min(epochs, max(LEAST, fitting))
         runs = variants(len(train.classes), best["lr"], best["weight_decay"], epochs)
-        fitting = int(0.85 * seconds / (epochs * len(train) / speed))
-        if fitting < 1:
-            epochs = max(LEAST, int(0.85 * seconds * speed / len(train)))
-            runs = variants(len(train.classes), best["lr"], best["weight_decay"], epochs)
-        runs = runs[: max(1, fitting)]
+        runs = runs[: max(1, fitting // epochs)]
     data, about = Data(train, device), {}
     results = sweep.train(
         runs, data, batch_size=batch_size, precision=precision, say=say, about=about,

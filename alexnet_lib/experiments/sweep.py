@@ -17,7 +17,6 @@ the graph, and others may join it: it's captured anew.
 from __future__ import annotations
 
 import math
-import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +35,7 @@ from ..batches import random_seed
 from ..datasets import ImageSet
 from ..optim import CosineSchedule, StepSchedule
 from ..training import numerics
+from . import relu_race
 
 __all__ = [
     "Data", "Result", "Run", "View", "environments", "evaluate", "fan_in_std", "inputs", "rounded",
@@ -130,12 +130,7 @@ class Result:
         straight line, from chance before the first.
         """
         classes = self.run.spec.layers[-1].channels
-        before = 1 - 1 / classes
-        for epoch, error in enumerate(self.train_error):
-            if error <= target:
-                return epoch + (before - target) / max(before - error, 1e-9)
-            before = error
-        return None
+        return relu_race.epochs_to(target, [1 - 1 / classes, *self.train_error])
 
     def record(self) -> dict[str, Any]:
         """Return what a record keeps of the run."""
@@ -207,10 +202,13 @@ class _Order:
 
 
 def inputs(
-    data: Data, view: View, size: int, chosen: torch.Tensor, uniform: torch.Tensor,
-    normal: torch.Tensor,
+    data: Data, view: View, size: int, chosen: torch.Tensor, uniform: torch.Tensor | None = None,
+    normal: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return float32 (B, C, size, size) of the chosen pictures; no value leaves the device."""
+    """Return float32 (B, C, size, size) of the chosen pictures; no value leaves the device.
+
+    uniform, normal: (B, 3) random numbers, where the view needs them.
+    """
     H, W = data.images.shape[1:3]
     if (H, W) == (size, size) and not view.flips:
         pixels = data.images.index_select(0, chosen)
@@ -356,7 +354,7 @@ class _Sweep:
             for i, r in enumerate(results)
         ]
         keys = {(r.run.seed, self.started[r.run.name]) for r in results}
-        self.orders = {
+        self.orders = {  # those that no run follows any more are let go
             key: self.orders.get(key) or _Order(self.steps, self.batch_size, self.device)
             for key in sorted(keys)
         }
@@ -437,11 +435,7 @@ class _Sweep:
         except Exception:
             self.problem = traceback.format_exc(limit=6)
             torch.cuda.synchronize()
-            if os.environ.get("ALEXNET_KERNELS") == "portable":
-                self.capture = False  # plain steps from here on
-            else:
-                os.environ["ALEXNET_KERNELS"] = "portable"
-                self.prepare()
+            self.capture = False  # plain steps from here on
         for tensor, value in zip(moving, before, strict=True):
             tensor.copy_(value)
 
@@ -574,11 +568,10 @@ def train(
                 waiting = []
                 if not running:
                     break
-                _check_orders(sweep, running)
                 sweep.arrange(running)
                 sweep.prepare()
                 if sweep.problem and not told:
-                    say(f"the step could not be captured at first: {sweep.problem}")
+                    say(f"the step could not be captured: {sweep.problem}")
                     told = True
             start = time.monotonic()
             done = None if start + last > deadline else sweep.epoch(now, deadline)
@@ -639,9 +632,3 @@ def _check(run: Run, data: Data, results: Mapping[str, Result]) -> None:
             f"{run.name!r} takes {spec.input_channels} x {spec.input_size} pixels and has {units} "
             f"classes; the pictures are {C} x {H} x {W} of {data.classes} classes."
         )
-
-
-def _check_orders(sweep: _Sweep, running: list[Result]) -> None:
-    """Let go of the orders of pictures that no run follows any more."""
-    keys = {sweep.key(result) for result in running}
-    sweep.orders = {key: order for key, order in sweep.orders.items() if key in keys}
