@@ -25,6 +25,7 @@ COMMANDS = {  # record -> the command that makes it
     "bench_sliders": "python -m alexnet_lib bench sliders --out data/records/bench_sliders.json",
     "imagenet_paper": "python -m alexnet_lib train --data imagenet --recipe paper2012 "
     "--out runs/imagenet",
+    "imagenette_long": "python -m alexnet_lib gpu-day --only data,imagenette",
     "imagenette_modern": "python -m alexnet_lib gpu-day --only data,more",
     "imagenette_paper": "python -m alexnet_lib train --data imagenette "
     "--recipe paper2012_small_data --out runs/imagenette --filter-moments 60",

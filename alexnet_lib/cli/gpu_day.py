@@ -10,7 +10,7 @@ The pictures are CIFAR-10 and Imagenette as `datasets.load` finds them: below ru
 folder that ALEXNET_DATA names.
 
 What comes back in DIR: day.json (machine, plan, how each step ended), log.txt (what all steps
-said, the tests' report too), bench_gpu.json, imagenette_paper.json and .npz,
+said, the tests' report too), bench_gpu.json, imagenette_long.json and .npz,
 imagenette_modern.json, figure1.json and cifar_claims.json. Where DIR holds records of an earlier
 call, finished cells and arms are taken over.
 """
@@ -142,7 +142,7 @@ def _more(out: Path, deadline: float, small: bool, say: Callable) -> None:
     train, val = (_load("imagenette", split, small) for split in ("train", "val"))
     imagenette.more(
         train, val, str(training.choose_device()), out, seconds=deadline - time.monotonic(),
-        found=_earlier(out / "imagenette_paper.json"), small=small, say=say,
+        found=_earlier(out / "imagenette_long.json"), small=small, say=say,
     )
 
 

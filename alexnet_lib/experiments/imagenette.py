@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .. import architectures, models, records
+from .. import architectures, models, pretrained, records
 from ..architectures import LayerSpec, NetworkSpec
 from ..datasets import ImageSet, folders
 from ..optim import CosineSchedule, StepSchedule
@@ -32,7 +32,7 @@ from ..paper import RECIPES
 from . import low_rank_classifier, sweep
 from .sweep import Data, Result, Run, View
 
-__all__ = ["CANDIDATES", "fit_head", "more", "run", "variants"]
+__all__ = ["CANDIDATES", "fit_head", "more", "run", "ship", "variants"]
 
 BASE = RECIPES["paper2012_small_data"]
 VIEW = View(crops=True, flips=True, colour=0.1)
@@ -225,7 +225,7 @@ def run(
 ) -> dict[str, Any]:
     """Search, train `paper` on the whole training set, evaluate once, make the thin heads.
 
-    out: folder for imagenette_paper.json and imagenette_paper.npz: convolutions, heads and mean in
+    out: folder for imagenette_long.json and imagenette_long.npz: convolutions, heads and mean in
     float16, and `moments.changes`. seconds: for all of it; the search gets a quarter.
     """
     began, batch_size = time.monotonic(), min(128, len(train) // 2)
@@ -240,7 +240,7 @@ def run(
 
     def keep(**more: Any) -> None:
         record.update(more, seconds=round(time.monotonic() - began, 1))
-        records.write(out / "imagenette_paper.json", record)
+        records.write(out / "imagenette_long.json", record)
 
     short = 2 if small else SEARCHED
     found = search(
@@ -270,7 +270,7 @@ def run(
     result.net.eval()
     arrays = _arrays("features", result.net.features) | _moments(result)
     arrays["mean"] = data.mean.cpu().numpy().astype(np.float16)
-    _save(out / "imagenette_paper.npz", arrays)
+    _save(out / "imagenette_long.npz", arrays)
     keep(evaluation=_views_of(result.net, val_data))
     say(f"validation: {record['evaluation']}")
     _halved(result.net.features)
@@ -284,7 +284,7 @@ def run(
         result.net.classifier = thin
         shipped[str(rank)] = _views_of(result.net, val_data)
         arrays |= _arrays(f"head{rank}", thin)
-        _save(out / "imagenette_paper.npz", arrays)
+        _save(out / "imagenette_long.npz", arrays)
         keep(heads=shipped)
         say(f"rank {rank}: {shipped[str(rank)]}")
     return record
@@ -369,3 +369,27 @@ def more(
         records.write(out / "imagenette_modern.json", record)
         say(f"{name}: {row.get('evaluation')}")
     return record
+
+
+def ship(folder: str | Path, rank: int = RANKS[-1], to: str | Path | None = None) -> list[Path]:
+    """Pack what `run` left in a folder as `pretrained` reads it, in 8 bits; returns the files.
+
+    rank: of the head that is to ship. to: data/filters by default.
+    """
+    folder, to = Path(folder), Path(to or pretrained.filters_folder())
+    about = {"classes": records.read(folder / "imagenette_long.json")["classes"]}
+    about["data"] = "imagenette"
+    with np.load(folder / "imagenette_long.npz") as kept:
+        arrays = {name: kept[name] for name in kept.files}
+    head = {"mean": arrays["mean"].astype(np.float32).mean(axis=(0, 1))}  # (3,)
+    parts = {"features.": {}, f"head{rank}.": head}
+    for start, part in parts.items():
+        for name, value in arrays.items():
+            if name.startswith(start):
+                part |= pretrained.packed(name.removeprefix(start), value.astype(np.float32))
+    moments = {key: arrays[f"moments.{key}"] for key in ("steps", "changes")}
+    return [
+        pretrained.store_weights(to / "imagenette_long.npz", parts["features."], about),
+        pretrained.store_weights(to / "imagenette_long_head.npz", head, about | {"rank": rank}),
+        pretrained.write_arrays(to / "imagenette_long_moments.npz", moments),
+    ]

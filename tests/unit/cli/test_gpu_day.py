@@ -26,7 +26,7 @@ def test_the_plan_fits_and_says_so(capsys, tmp_path):
 
 @pytest.mark.parametrize("name, files", [
     ("data", []), ("bench", ["bench_gpu.json"]),
-    ("imagenette", ["imagenette_paper.json", "imagenette_paper.npz"]),
+    ("imagenette", ["imagenette_long.json", "imagenette_long.npz"]),
     ("more", ["imagenette_modern.json"]), ("figure1", ["figure1.json"]),
     ("claims", ["cifar_claims.json"]),
 ])  # fmt: skip
@@ -41,10 +41,10 @@ def test_every_step_in_small(name, files, tmp_path, capsys):
 
 def test_what_the_long_run_leaves(tmp_path):
     assert gpu_day.step("imagenette", tmp_path, time.time() + 60, small=True) == 0
-    record = json.loads((tmp_path / "imagenette_paper.json").read_text())
+    record = json.loads((tmp_path / "imagenette_long.json").read_text())
     assert {"search", "run", "evaluation", "heads"} <= record.keys()
     assert record["search"]["held_out"] > 0 and set(record["heads"]) == {"32", "64"}
-    with np.load(tmp_path / "imagenette_paper.npz") as kept:
+    with np.load(tmp_path / "imagenette_long.npz") as kept:
         assert kept["features.conv1.weight"].dtype == np.float16
         pictures = np.cumsum(kept["moments.changes"], axis=0, dtype=np.uint8)
         assert len(pictures) == len(kept["moments.steps"]) > 2

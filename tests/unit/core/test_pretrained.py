@@ -16,23 +16,28 @@ def small():
     return models.build(architectures.small_network(channels=(4, 6)), seed=0)
 
 
-def test_shipped_filters_fit_the_network():
-    filters = pretrained.learned_filters()
+SHIPPED = pytest.mark.parametrize("name", ["imagenette_paper", "imagenette_long"])
+
+
+@SHIPPED
+def test_shipped_filters_fit_the_network(name):
+    filters = pretrained.learned_filters(name)
     spec = architectures.network("paper", 10)
     model = models.blueprint(spec)
-    for name, array in filters.items():
-        assert array.shape == tuple(model.get_parameter(f"features.{name}").shape)
+    for key, array in filters.items():
+        assert array.shape == tuple(model.get_parameter(f"features.{key}").shape)
         assert array.dtype == np.float32 and np.isfinite(array).all()
     assert len(filters) == 10
     initial = 0.01  # a trained conv1 has left its initial spread
     assert filters["conv1.weight"].std() > 1.3 * initial
 
 
-def test_moments_begin_with_noise_and_end_with_the_shipped_filters():
-    steps, pictures = pretrained.filter_moments()
+@SHIPPED
+def test_moments_begin_with_noise_and_end_with_the_shipped_filters(name):
+    steps, pictures = pretrained.filter_moments(name)
     assert pictures.shape == (len(steps), 96, 11, 11, 3) and pictures.dtype == np.uint8
     assert (np.diff(steps) > 0).all() and steps[0] == 0 and len(steps) >= 40
-    last = pretrained.learned_filters()["conv1.weight"].transpose(0, 2, 3, 1)
+    last = pretrained.learned_filters(name)["conv1.weight"].transpose(0, 2, 3, 1)
     shown = (pictures[-1].astype(float) - 127.5) / 127.5 * np.abs(last).max()
     assert np.abs(shown - last).max() < 0.02 * np.abs(last).max()
 
