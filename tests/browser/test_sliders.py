@@ -75,7 +75,8 @@ PYTHON = """
 import time
 import numpy as np
 import ipywidgets
-from alexnet_lib import plots, widgets
+from alexnet_lib import plots
+from alexnet_lib.course import widgets
 
 def compute(k):
     time.sleep(DELAY / 1000)
