@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import ilsvrc_history
 from .catalogue import (
     IMAGENETTE_CLASSES,
     NAMES,
@@ -38,6 +39,7 @@ __all__ = [
     "find",
     "found",
     "history",
+    "ilsvrc_history",
     "is_packed",
     "load",
     "overview",
