@@ -23,6 +23,7 @@ FORMAT = 1
 COMMANDS = {  # record -> the command that makes it
     "bench_gpu": "python -m alexnet_lib gpu-day --only bench",
     "bench_sliders": "python -m alexnet_lib bench sliders --out data/records/bench_sliders.json",
+    "layer_costs": "python -m alexnet_lib bench layers --out data/records/layer_costs.json",
     "imagenet_paper": "python -m alexnet_lib train --data imagenet --recipe paper2012 "
     "--out runs/imagenet",
     "imagenette_long": "python -m alexnet_lib gpu-day --only data,imagenette",

@@ -1,10 +1,9 @@
-"""What each stage of a network costs in time, against its arithmetic: the experiment of chapter
-07."""
+"""What each layer of a network costs in time, against its arithmetic, as chapter 07 shows it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .. import architectures, models, shapes
+from .. import architectures, models, records, shapes
 
-__all__ = ["GROUPS", "measure", "pooling_layouts", "run", "sentence", "share", "shares"]
+__all__ = [
+    "GROUPS", "load", "measure", "pooling_layouts", "run", "sentence", "share", "shares",
+]
 
 BATCHES = (1, 32)
 #: What stages are called together, by kind, where they have no arithmetic of their own to speak of.
@@ -22,10 +23,8 @@ GROUPS = {"relu": "ReLU", "lrn": "LRN", "max_pool": "pooling", "dropout": "dropo
 
 
 @torch.no_grad()
-def measure(
-    net: models.Net, x: torch.Tensor, rounds: int, say: Callable[[str], None] = lambda _: None
-) -> list[dict[str, Any]]:
-    """Time a network's stages one by one in its forward pass, on one thread.
+def measure(net: models.Net, x: torch.Tensor, rounds: int) -> list[dict[str, Any]]:
+    """Time a network's layers one by one in its forward pass, on one thread.
 
     net: a Net in eval mode. x: (N, C, H, W) as it takes them. rounds: counted passes, after one
     that isn't; in each all stages are timed in turn, so that a drifting machine treats all alike.
@@ -39,7 +38,6 @@ def measure(
     torch.set_num_threads(1)
     try:
         for number in range(rounds + 1):
-            say(f"batch {len(x)}, round {number} of {rounds}")
             y = x.clone()
             for layer in net.spec.layers:
                 module = net.stage(layer.name)
@@ -94,23 +92,31 @@ def pooling_layouts(batch: int, rounds: int) -> dict[str, float]:
     return {name: float(f"{1000 * sorted(each)[middle]:.4g}") for name, each in times.items()}
 
 
-def run(small: bool, say: Callable[[str], None]) -> dict[str, Any]:
-    """Time the paper's network with one picture and with many; returns what the record keeps."""
+def run(rounds: int = 21, batch_size: int | None = None) -> dict[str, Any]:
+    """Time the paper's network with one picture and with many; returns what the record keeps.
+
+    rounds: counted passes. batch_size: of a single size instead of both in BATCHES.
+    """
     net = models.alexnet("paper", seed=0).eval()
     generator = torch.Generator().manual_seed(0)
     batches = {}
-    for batch in BATCHES[: 1 if small else None]:
+    for batch in BATCHES if batch_size is None else (batch_size,):
         x = 60 * torch.randn(batch, 3, 227, 227, generator=generator)
-        batches[str(batch)] = measure(net, x, rounds=2 if small else 21, say=say)
+        batches[str(batch)] = measure(net, x, rounds)
     return {
-        "network": "paper", "classes": 1000, "threads_used": 1, "rounds": 2 if small else 21,
+        "network": "paper", "classes": 1000, "threads_used": 1, "rounds": rounds,
         "time": "processor time of one picture's forward pass, median over the rounds",
         "batches": batches,
         "pooling": {
             "stage": "pool1", "batch": BATCHES[-1],
-            "milliseconds": pooling_layouts(BATCHES[-1], 3 if small else 21),
+            "milliseconds": pooling_layouts(BATCHES[-1], rounds),
         },
     }  # fmt: skip
+
+
+def load() -> dict[str, Any]:
+    """Return the record that ships; FileNotFoundError with the command that makes it."""
+    return records.read("layer_costs")
 
 
 def share(rows: list[Mapping[str, Any]], cost: str) -> dict[str, float]:
@@ -129,7 +135,7 @@ def share(rows: list[Mapping[str, Any]], cost: str) -> dict[str, float]:
 def shares(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Return the shares of five costs: parameters, MACs, memory, time with 1 and 32 pictures.
 
-    record: of the experiment. Returns cost -> name -> share, as `share` gives them. Memory counts
+    record: of `run`. Returns cost -> name -> share, as `share` gives them. Memory counts
     what all stages put out for one picture, 4 bytes a number, but for ReLU and dropout, which need
     no room of their own; the picture itself isn't counted.
     """

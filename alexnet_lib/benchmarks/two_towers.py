@@ -22,8 +22,10 @@ from ..distributed.process_group import Ranks
 from ..models import Net
 from ..parallel import Team
 from ..towers import TowerNet
+from . import timing
+from .timing import Rows
 
-__all__ = ["activation_bytes", "memory", "pictures", "race", "run"]
+__all__ = ["activation_bytes", "contestants", "memory", "pictures", "run", "towers"]
 
 RATE = 1e-3
 
@@ -236,7 +238,7 @@ def _resident(field: str) -> int | None:
     return None
 
 
-def race(batch_size: int = 32, num_classes: int = 1000) -> dict[str, Callable[[], None]]:
+def contestants(batch_size: int = 32, num_classes: int = 1000) -> dict[str, Callable[[], None]]:
     """Return training steps to be timed in turn, by both of the ranks that `launch` started.
 
     Each waits for the other rank at its start and end. One process has two threads, and the other
@@ -281,3 +283,23 @@ def race(batch_size: int = 32, num_classes: int = 1000) -> dict[str, Callable[[]
         ),
         "one process, 1 thread, half the batch": together(half_alone),
     }
+
+
+def towers(device: str = "cpu", rounds: int = 5, batch_size: int = 32) -> Rows:
+    """The network in two processes, as two towers and data parallel, beside one process.
+
+    On the CPU whatever the device, since two processes on GPUs need two of them and torchrun.
+    Each row also holds what the towers' memory came to at batch 128: see `memory`.
+    """
+    ranks = launch.launch(_compared, 2, (batch_size, rounds), seconds=1800)
+    result = ranks[0]
+    for times in result.values():
+        times["images_per_second"] = batch_size / times["median"]
+    alone = "one process, 1 thread, half the batch"
+    result[alone]["images_per_second"] = batch_size / 2 / result[alone]["median"]
+    what = f"training step on 2 cores, batch {batch_size}"
+    return [{"what": what, "times": result, "memory": memory(seconds=600)}]
+
+
+def _compared(batch_size: int, rounds: int) -> dict[str, dict[str, float]]:
+    return timing.compare(contestants(batch_size), rounds)

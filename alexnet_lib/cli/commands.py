@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
                       help="check the shards that are there, write damaged ones anew")
     bench = commands.add_parser("bench", help="time ours and the usual way side by side")
     bench.add_argument("name", nargs="?", default="all",
-                       help="lrn, step, input, shards, towers, sliders or all")
+                       help="lrn, step, input, shards, towers, layers, sliders or all")
     bench.add_argument("chapters", nargs="*", metavar="CHAPTER",
                        help="of sliders: such as 05; every chapter by default")
     bench.add_argument("--device", default="auto")
@@ -309,7 +309,7 @@ def _export(options: argparse.Namespace) -> int:
 
 def _results(options: argparse.Namespace) -> int:
     from .. import records
-    from ..experiments import report
+    from . import report
 
     if options.write:
         root = records.root()

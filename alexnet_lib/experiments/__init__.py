@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from .registry import EXPERIMENTS, Experiment, load, lrn_maps, run, summary
+from .registry import EXPERIMENTS, Experiment, load, run, summary
 
-__all__ = [
-    "EXPERIMENTS",
-    "Experiment",
-    "load",
-    "lrn_maps",
-    "run",
-    "summary",
-]
+__all__ = ["EXPERIMENTS", "Experiment", "load", "run", "summary"]

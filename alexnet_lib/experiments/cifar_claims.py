@@ -35,8 +35,8 @@ from .. import datasets, records, training
 from ..architectures import LayerSpec, NetworkSpec
 from ..datasets import ImageSet, folders
 from ..optim import StepSchedule
-from . import arms as arms_experiment
-from . import sweep
+from . import paper_claims, sweep
+from .arms import Say, lrn_factors_of, unfinished
 from .sweep import Data, Result, Run, View
 
 __all__ = [
@@ -101,19 +101,25 @@ class Claim:
     measure: str = "test"
 
 
+def _points(key: str) -> float:
+    return paper_claims.by_key(key).values["top1_points"]
+
+
+ON_CIFAR10 = paper_claims.by_key("lrn_cifar10").values
 CLAIMS = (
-    Claim("LRN", "without LRN", WITH, 2.0),
+    Claim("LRN", "without LRN", WITH,
+          ON_CIFAR10["without_error_percent"] - ON_CIFAR10["with_error_percent"]),
     Claim("LRN against its constant factor", "rescaled only", WITH),
-    Claim("overlapping pooling", "2x2 pooling", WITH, 0.4),
+    Claim("overlapping pooling", "2x2 pooling", WITH, _points("overlapping_pooling")),
     Claim("crops and flips", "no crops, no flips", WITH),
     Claim("dropout", "fc of 512", "fc of 512, dropout"),
-    Claim("colour noise", WITH, "colour noise", 1.0),
+    Claim("colour noise", WITH, "colour noise", _points("colour_gain")),
     Claim("weight decay and the training error", "no decay", WITH, measure="train"),
     Claim("weight decay and the test error", "no decay", WITH),
     Claim("little weight decay and the training error", "no decay", "decay .0005",
           measure="train"),
     Claim("two towers against one of half the width", "one tower of half the width",
-          "two towers", 1.7),
+          "two towers", _points("two_gpus")),
     Claim("towers against one device", "two towers", WITH),
     Claim("towers that talk", "towers never talk", "two towers"),
     Claim("alpha undivided", "alpha divided", WITH),
@@ -321,7 +327,7 @@ def run(
         if result.run.seed == plan.seeds[0]:
             chosen = torch.arange(min(500, len(data)), device=data.device)
             x = sweep.inputs(data, View(), plan.crop, chosen)
-            factors[result.run.name] = arms_experiment.lrn_factors_of(result.net, x)
+            factors[result.run.name] = lrn_factors_of(result.net, x)
 
     factors: dict[str, dict[str, list[float]]] = {}
     chosen = [arm for arm in ARMS if arm.name in plan.arms]
@@ -364,18 +370,17 @@ def run(
     return keep()
 
 
-def experiment(
-    small: bool, seeds: tuple[int, ...], path: Path, say: Callable[[str], None]
-) -> dict[str, Any]:
+def experiment(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     """Do all arms, or go on with them where the last call stands.
 
-    path: where they are kept meanwhile. small: some rendered pictures, four arms, seconds.
+    small: some rendered pictures, four arms, seconds.
     """
     device, plan = str(training.choose_device()), replace(SMALL if small else Plan(), seeds=seeds)
     if small:
         train, test = (datasets.load("shapes", part, size=16, limit=80) for part in PARTS)
         return run(train, test, device, plan, say=say)
     train, test = (datasets.load("cifar10", part, size=32, progress=False) for part in PARTS)
+    path = unfinished("cifar_claims")
     earlier = records.read(path) if path.exists() else None
     return run(train, test, device, plan, path=path, earlier=earlier, say=say)
 

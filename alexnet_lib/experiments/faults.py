@@ -1,4 +1,4 @@
-"""The clinic's patients: recipes with one fault each, and the letters they hide behind."""
+"""Recipes with one fault each, and the letters that they hide behind in chapter 09."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 from .._errors import unknown_name
 
-__all__ = ["HEALTHY", "PATIENTS", "Patient", "WARD", "find"]
+__all__ = ["FAULTS", "HEALTHY", "LETTERS", "Fault", "find"]
 
 
 @dataclass(frozen=True)
-class Patient:
+class Fault:
     """A recipe with one fault.
 
-    name: of the fault. fault: what was done. signs: what in the file gives it away. cure: what
-    helps. start: "quick", "faint" (std .01, biases 0) or "printed" (std .01, biases 1).
-    rate_factor: of the healthy rate. decay: as in SGD2012; growth: what is added to the velocity
-    for each weight and step, in place of the decay. silenced: a layer whose biases start at -1000.
-    frozen: layers that the optimizer never gets.
+    name: of the fault. fault: what was done. signs: what in the measurements gives it away.
+    remedy: what helps. start: "quick", "faint" (std .01, biases 0) or "printed" (std .01, biases
+    1). rate_factor: of the healthy rate. growth: what is added to the velocity for each weight and
+    step, in place of the decay. silenced: a layer whose biases start at -1000. frozen: layers that
+    the optimizer never gets.
     """
 
     name: str
     fault: str
     signs: str
-    cure: str
+    remedy: str
     start: str = "quick"
     rate_factor: float = 1.0
     subtract_mean: bool = True
@@ -34,12 +34,12 @@ class Patient:
     frozen: tuple[str, ...] = ()
 
 
-HEALTHY = Patient("healthy", "nothing", "the loss falls", "none needed")
-PATIENTS: dict[str, Patient] = {
-    patient.name: patient
-    for patient in (
+HEALTHY = Fault("healthy", "nothing", "the loss falls", "none needed")
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
         HEALTHY,
-        Patient(
+        Fault(
             "faint",
             "all weights start with std .01 and all biases at 0",
             "The outputs shrink from layer to layer until the last ones hardly depend on the "
@@ -47,7 +47,7 @@ PATIENTS: dict[str, Patient] = {
             "Start wider: a std of sqrt(2 / inputs) in each layer, or batch normalization.",
             start="faint",
         ),
-        Patient(
+        Fault(
             "printed",
             "all weights start with std .01, and the biases are 1 as printed",
             "Outputs stand near 1, their bias, from conv4 to fc7. But from layer to layer they "
@@ -57,7 +57,7 @@ PATIENTS: dict[str, Patient] = {
             "less arrives, as patient E shows.",
             start="printed",
         ),
-        Patient(
+        Fault(
             "fast",
             "the rate is a hundred times too high",
             "The first step alone moves conv1's weights by a tenth and blows fc8's up to more "
@@ -65,7 +65,7 @@ PATIENTS: dict[str, Patient] = {
             "Divide the rate by ten until the loss falls, or warm it up.",
             rate_factor=100.0,
         ),
-        Patient(
+        Fault(
             "brightness",
             "the mean image isn't subtracted",
             "At the first look conv1's outputs have a higher mean than the healthy ones, and yet "
@@ -73,7 +73,7 @@ PATIENTS: dict[str, Patient] = {
             "Subtract the mean image, or the mean colour, in training and at test.",
             subtract_mean=False,
         ),
-        Patient(
+        Fault(
             "labels",
             "the labels are shuffled",
             "Every layer looks healthy: signals, gradients and updates of the right size. But the "
@@ -81,7 +81,7 @@ PATIENTS: dict[str, Patient] = {
             "Look at twenty pictures with their labels before anything else.",
             shuffle_labels=True,
         ),
-        Patient(
+        Fault(
             "coin",
             "dropout is left on when the network is tested",
             "Training goes as the healthy one does, to the last digit. But the same photos, asked "
@@ -89,7 +89,7 @@ PATIENTS: dict[str, Patient] = {
             "net.eval() before every test, net.train() after it.",
             dropout_at_test=True,
         ),
-        Patient(
+        Fault(
             "silent",
             "all ReLUs of conv4 are dead",
             "All units of conv4 are dead, so above it no layer can tell one picture from another, "
@@ -99,7 +99,7 @@ PATIENTS: dict[str, Patient] = {
             "with a small positive bias, which is what the 1s were for.",
             silenced=("conv4",),
         ),
-        Patient(
+        Fault(
             "frozen",
             "the optimizer was never given the convolutions",
             "Gradients arrive in conv1 to conv5, but their updates are exactly 0. The test may "
@@ -107,7 +107,7 @@ PATIENTS: dict[str, Patient] = {
             "Give the optimizer all parameters; check that every layer moves in the first step.",
             frozen=("conv1", "conv2", "conv3", "conv4", "conv5"),
         ),
-        Patient(
+        Fault(
             "growing",
             "the weight decay has the wrong sign, and isn't scaled by the rate",
             "It starts as the healthy one does. But the norm of every layer's weights grows by the "
@@ -117,8 +117,8 @@ PATIENTS: dict[str, Patient] = {
         ),
     )
 }  # fmt: skip
-#: Which patient lies behind which letter: an order that gives nothing away.
-WARD: dict[str, str] = dict(
+#: Which fault hides behind which letter: an order that gives nothing away.
+LETTERS: dict[str, str] = dict(
     zip(
         "ABCDEFGHI",
         ("labels", "silent", "fast", "coin", "faint", "frozen", "growing", "brightness", "printed"),
@@ -127,9 +127,9 @@ WARD: dict[str, str] = dict(
 )
 
 
-def find(name: str) -> Patient:
-    """Return a patient by the name of its fault or by its letter; ValueError for others."""
-    name = WARD.get(name, name)
-    if name not in PATIENTS:
-        raise unknown_name("patient", name, [*PATIENTS, *WARD])
-    return PATIENTS[name]
+def find(name: str) -> Fault:
+    """Return a fault by its name or by its letter; ValueError for others."""
+    name = LETTERS.get(name, name)
+    if name not in FAULTS:
+        raise unknown_name("fault", name, [*FAULTS, *LETTERS])
+    return FAULTS[name]

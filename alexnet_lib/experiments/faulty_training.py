@@ -1,15 +1,15 @@
-"""The clinic: AlexNet trained from the same weights on the same photos, each time with one fault.
+"""AlexNet trained from the same weights on the same photos, each time with one fault: chapter 09.
 
-Every patient keeps a file: the loss of each step and, every few steps and for every layer with
-weights, what goes forward, what comes back and how far the weights move.
+Every run keeps the loss of each step and, every few steps and for every layer with weights, what
+goes forward, what comes back and how far the weights move.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,14 @@ from ..architectures import LayerSpec, NetworkSpec
 from ..batches import Batches
 from ..datasets import ImageSet
 from ..paper import RECIPES
-from .faults import PATIENTS, WARD, Patient, find
-from .result_cache import Kept
+from .arms import ResultCache, Say, take_step, unfinished
+from .faults import FAULTS, LETTERS, Fault, find
 
-__all__ = ["MEASURES", "chart", "optimizer_of", "run", "sentence", "small_spec", "treat"]
+__all__ = [
+    "MEASURES", "chart", "optimizer_of", "run", "sentence", "small_spec", "train_with_fault",
+]
 
-Say = Callable[[str], None]
-
-#: What a patient's file holds of each layer, one number a look.
+#: What is measured of each layer, one number a look.
 MEASURES: dict[str, str] = {
     "mean": "mean of the outputs, after ReLU",
     "across": "how much the outputs differ from picture to picture: standard deviation",
@@ -71,19 +71,19 @@ def _weighted(spec: NetworkSpec) -> list[str]:
     return [layer.name for layer in spec.layers if layer.kind in ("conv", "fc")]
 
 
-def _begin(net: models.Net, patient: Patient, seed: int) -> None:
-    """Draw the first weights: the same random numbers for all patients, scaled by layer."""
+def _begin(net: models.Net, fault: Fault, seed: int) -> None:
+    """Draw the first weights: the same random numbers for all faults, scaled by layer."""
     names, small = _weighted(net.spec), net.spec.name == "small"
     biases = dict.fromkeys(names, 0.0)
-    if patient.start == "printed":
+    if fault.start == "printed":
         biases |= dict.fromkeys(("conv2", "conv4", "conv5", "fc6", "fc7"), 1.0)
     std = dict.fromkeys(names, 0.01)
-    if patient.start == "quick":
+    if fault.start == "quick":
         std |= RECIPES["quick_look"].weight_std
         if small:
             fan_in = {name: net.stage(name).weight[0].numel() for name in names}
             std = {name: (2 / count) ** 0.5 for name, count in fan_in.items()} | {"fc8": 0.02}
-    biases |= dict.fromkeys(patient.silenced, -1000.0)
+    biases |= dict.fromkeys(fault.silenced, -1000.0)
     net.initialize(seed, biases=biases, weight_std=std)
 
 
@@ -132,9 +132,9 @@ def _rounded(value: float, digits: int = 3) -> float | None:
 
 
 @torch.no_grad()
-def _test(net: models.Net, batches: Sequence, patient: Patient) -> dict[str, Any]:
+def _test(net: models.Net, batches: Sequence, fault: Fault) -> dict[str, Any]:
     """Test on held-out pictures, twice: loss and top-1 of the first time, answers that changed."""
-    net.train(patient.dropout_at_test)
+    net.train(fault.dropout_at_test)
     answers, losses, labels = [[], []], [], []
     for x, y in batches:
         for time_asked in (0, 1):
@@ -151,109 +151,81 @@ def _test(net: models.Net, batches: Sequence, patient: Patient) -> dict[str, Any
     }  # fmt: skip
 
 
-def treat(
-    patient: Patient, spec: NetworkSpec, train: ImageSet, test: ImageSet, seed: int = 0,
+def train_with_fault(
+    fault: Fault, spec: NetworkSpec, train: ImageSet, test: ImageSet, seed: int = 0,
     steps: int = STEPS, batch_size: int = BATCH_SIZE, rate: float = RATE,
     look_every: int = LOOK_EVERY, pixel_scale: float = 1.0, say: Say = lambda text: None,
-) -> dict[str, Any]:  # fmt: skip
-    """Train one patient for some steps and return its file.
+) -> dict[str, Any]:
+    """Train for some steps with one fault and return what was measured.
 
     spec: the network. train, test: pictures of the same classes. rate: the healthy learning rate.
-    Every patient with the same seed gets the same weights (but for their scale), pictures, crops
+    With the same seed every fault gets the same weights (but for their scale), pictures, crops
     and dropout masks. Returns loss, of each step's batch before it is learned from; looks: the
     steps that were looked at; layers: name -> measure in MEASURES -> one number a look; test, see
     the record; stopped: the step whose loss wasn't finite any more, or None.
     """
     started = time.monotonic()
     net = models.Net(spec)
-    _begin(net, patient, seed)
+    _begin(net, fault, seed)
     first = {name: net.stage(name).weight.detach().norm().item() for name in _weighted(spec)}
-    optimizer = optimizer_of(net, patient, rate * patient.rate_factor)
+    optimizer = optimizer_of(net, fault, rate * fault.rate_factor)
     mean = augment.mean_image(train.images)
-    mean = mean if patient.subtract_mean else torch.zeros_like(mean)
-    labels = np.array(train.labels)
-    if patient.shuffle_labels:
-        labels = np.random.default_rng(seed).permutation(labels)
-    file: dict[str, Any] = {"loss": [], "looks": [], "stopped": None}
+    mean = mean if fault.subtract_mean else torch.zeros_like(mean)
+    batches = Batches(train, spec.input_size, batch_size, mean, seed=seed, drop_last=True)
+    if fault.shuffle_labels:
+        labels = np.random.default_rng(seed).permutation(np.array(train.labels))
+        batches.labels = torch.from_numpy(labels)
+    found: dict[str, Any] = {"loss": [], "looks": [], "stopped": None}
     layers: dict[str, dict[str, list]] = {
         name: {measure: [] for measure in MEASURES} for name in first
     }
-    source = Batches(train, spec.input_size, batch_size, mean, seed=seed, drop_last=True)
-    source.labels = torch.from_numpy(labels)
-    batches = _forever(source)
+    look, tested = _Look(net, first), None
+    net.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for step in range(steps):
-            say(f"{patient.name}, step {step + 1} of {steps}")
-            x, y = next(batches)
-            x *= pixel_scale
+            say(f"{fault.name}, step {step + 1} of {steps}")
+            x, y = batches.get(*divmod(step, len(batches)))
             looking = step % look_every == 0 or step == steps - 1
-            loss = _step(net, optimizer, x, y, file, layers if looking else None, first, patient)
+            with look if looking else nullcontext():
+                loss = take_step(net, optimizer, pixel_scale * x, y)
             if not math.isfinite(loss):
-                file["stopped"] = step + 1
+                found["stopped"] = step + 1
                 break
+            found["loss"].append(_rounded(loss, 4))
             if looking:
-                file["looks"].append(step + 1)
+                found["looks"].append(step + 1)
+                look.after(lambda weight: optimizer.state.get(weight, {}).get("velocity"))
+                for name, row in look.rows.items():
+                    for measure, value in row.items():
+                        layers[name][measure].append(_rounded(value))
         asked = Batches(test, spec.input_size, 20, mean, flip=False, drop_last=False)
-        tested = None
-        if file["stopped"] is None:
+        if found["stopped"] is None:
             parts = (asked.get(0, i) for i in range(len(asked)))
-            tested = _test(net, [(x * pixel_scale, y) for x, y in parts], patient)
-    return {**file, "layers": layers, "test": tested,
+            tested = _test(net, [(pixel_scale * x, y) for x, y in parts], fault)
+    return {**found, "layers": layers, "test": tested,
             "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
 
 
-def optimizer_of(net: models.Net, patient: Patient, rate: float) -> optim.SGD2012:
-    """Return the rule of 2012 for a network's parameters, with the patient's fault in it."""
+def optimizer_of(net: models.Net, fault: Fault, rate: float) -> optim.SGD2012:
+    """Return the rule of 2012 for a network's parameters, with the fault in it."""
     groups = optim.parameter_groups(net, weight_decay=RECIPES["quick_look"].weight_decay)
-    held = {id(p) for name in patient.frozen for p in net.stage(name).parameters()}
+    held = {id(p) for name in fault.frozen for p in net.stage(name).parameters()}
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in held]
-    if patient.growth:
-        groups[0]["weight_decay"] = -patient.growth / rate
+    if fault.growth:
+        groups[0]["weight_decay"] = -fault.growth / rate
     optimizer = optim.SGD2012([{**group, "weight_decay": 0.0} for group in groups], lr=rate)
     for group, asked in zip(optimizer.param_groups, groups, strict=True):
         group["weight_decay"] = asked["weight_decay"]  # SGD2012 refuses the wrong sign
     return optimizer
 
 
-def _forever(batches: Batches) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield batches without end, epoch after epoch."""
-    epoch = 0
-    while True:
-        for step in range(len(batches)):
-            yield batches.get(epoch, step)
-        epoch += 1
-
-
-def _step(net, optimizer, x, y, file, layers, first, patient) -> float:
-    """Take one step; with `layers`, look at it closely and note what was seen."""
-    net.train()
-    optimizer.zero_grad(set_to_none=True)
-    look = _Look(net, first) if layers is not None else None
-    if look is None:
-        logits = net(x)
-    else:
-        with look:
-            logits = net(x)
-    loss = F.cross_entropy(logits, y)
-    if math.isfinite(loss.item()):
-        file["loss"].append(_rounded(loss.item(), 4))
-        loss.backward()
-        optimizer.step()
-        if look is not None:
-            look.after(lambda weight: optimizer.state.get(weight, {}).get("velocity"))
-            for name, row in look.rows.items():
-                for measure, value in row.items():
-                    layers[name][measure].append(_rounded(value))
-    return loss.item()
-
-
-def run(small: bool, seeds: Sequence[int], partial: Path | None, say: Say) -> dict[str, Any]:
-    """Treat every patient and return the record: AlexNet on photos, or in the small version a
+def run(small: bool, seeds: Sequence[int], say: Say) -> dict[str, Any]:
+    """Train with every fault and return the record: AlexNet on photos, or in the small version a
     little network on Fashion-MNIST.
 
-    seeds: the first one counts. partial: where the files of finished patients are kept.
+    seeds: the first one counts.
     """
     seed, name = seeds[0], "fashion_mnist" if small else "imagenette"
     classes = ("Trouser", "Bag", "Ankle boot") if small else CLASSES
@@ -269,67 +241,67 @@ def run(small: bool, seeds: Sequence[int], partial: Path | None, say: Say) -> di
         "test_images": len(test), "steps": STEPS, "batch_size": BATCH_SIZE, "rate": rate,
         "seed": seed, "recipe": RECIPE,
     }  # fmt: skip
-    kept = Kept(None if small else partial, settings)
-    files = {
-        patient.name: kept.get(
-            patient.name,
-            lambda patient=patient: treat(
-                patient, spec, train, test, seed, rate=rate, pixel_scale=scale, say=say
+    cache = ResultCache(None if small else unfinished("clinic"), settings)
+    found = {
+        fault.name: cache.get(
+            fault.name,
+            lambda fault=fault: train_with_fault(
+                fault, spec, train, test, seed, rate=rate, pixel_scale=scale, say=say
             ),
         )
-        for patient in PATIENTS.values()
+        for fault in FAULTS.values()
     }
-    spent = round(sum(file["seconds"] for file in files.values()), 1)  # of all, resumed or not
-    return {**settings, "measures": MEASURES, "patients": files, "patient_seconds": spent}
+    spent = round(sum(each["seconds"] for each in found.values()), 1)  # of all, resumed or not
+    return {**settings, "measures": MEASURES, "patients": found, "patient_seconds": spent}
 
 
 def sentence(record: Mapping[str, Any]) -> str:
-    """Say how each patient fared, without a diagnosis: the healthy one, then letter by letter."""
+    """Say how each run fared, without naming faults: the healthy one, then letter by letter."""
     chance = 1 / len(record["classes"])
     lines = [
         f"{record['network']} network, {len(record['classes'])} classes (chance {chance:.0%}, loss "
         f"{-math.log(chance):.2f}), {record['steps']} steps of {record['batch_size']}; median loss "
         "of the last half:"
     ]
-    for letter, name in {"healthy": "healthy", **WARD}.items():
-        file = record["patients"][name]
-        last = file["loss"][len(file["loss"]) // 2 :]
+    for letter, name in {"healthy": "healthy", **LETTERS}.items():
+        found = record["patients"][name]
+        last = found["loss"][len(found["loss"]) // 2 :]
         told = f"loss {np.median(last):.2f}" if last else "no finite loss at all"
-        if file["stopped"] is not None:
-            told = f"the loss wasn't finite from step {file['stopped']} on"
-        elif file["test"] is not None:
-            told += f", {file['test']['top1']:.0%} of {file['test']['images']} new photos right"
+        if found["stopped"] is not None:
+            told = f"the loss wasn't finite from step {found['stopped']} on"
+        elif found["test"] is not None:
+            told += f", {found['test']['top1']:.0%} of {found['test']['images']} new photos right"
         lines.append(f"  {letter:<8} {told}")
     return "\n".join(lines)
 
 
 def chart(record: Mapping[str, Any], who: str, look: int = -1) -> str:
-    """Return a patient's file at one look as a table: a row a measure, a column a layer.
+    """Return what one look saw as a table: a row a measure, a column a layer.
 
     record: of `run`. who: a letter, or the name of a fault. look: which of the steps that were
     looked at; with the last come the losses of the whole run and the test.
     """
-    file = record["patients"][find(who).name]
-    blocks = [file["loss"][start : start + BLOCK] for start in range(0, len(file["loss"]), BLOCK)]
+    found = record["patients"][find(who).name]
+    blocks = [found["loss"][start : start + BLOCK] for start in range(0, len(found["loss"]), BLOCK)]
     losses = [f"{np.mean(block):.3g}" for block in blocks]
     head = "the healthy network" if who == "healthy" else f"patient {who}"
     lines = [
-        f"{head}, step {file['looks'][look]}",
+        f"{head}, step {found['looks'][look]}",
         f"loss, mean of {BLOCK} steps (chance {math.log(len(record['classes'])):.2f}): "
         + ", ".join(losses)
-        + (f"; not finite at step {file['stopped']}" if file["stopped"] else ""),
-        " " * 9 + "".join(f"{name:>9}" for name in file["layers"]),
+        + (f"; not finite at step {found['stopped']}" if found["stopped"] else ""),
+        " " * 9 + "".join(f"{name:>9}" for name in found["layers"]),
     ]
     for measure in MEASURES:
-        values = [layer[measure][look] for layer in file["layers"].values()]
+        values = [layer[measure][look] for layer in found["layers"].values()]
         cells = (("not finite" if value is None else f"{value:.2g}") for value in values)
         lines.append(f"{measure:9}" + "".join(f"{cell:>9}" for cell in cells))
-    if look not in (-1, len(file["looks"]) - 1):
+    if look not in (-1, len(found["looks"]) - 1):
         del lines[1]  # the losses of the whole run
-    elif file["test"] is not None:
+    elif found["test"] is not None:
         lines.append(
-            f"test on {file['test']['images']} new photos: {file['test']['top1']:.0%} right, "
-            f"loss {file['test']['loss']:.2f}; asked twice, "
-            f"{file['test']['changed_answers']:.0%} of the answers change"
+            f"test on {found['test']['images']} new photos: {found['test']['top1']:.0%} right, "
+            f"loss {found['test']['loss']:.2f}; asked twice, "
+            f"{found['test']['changed_answers']:.0%} of the answers change"
         )
     return "\n".join(lines)

@@ -53,6 +53,7 @@ from .. import datasets, records, training
 from ..architectures import LayerSpec, NetworkSpec
 from ..datasets import ImageSet
 from . import sweep
+from .arms import Say, unfinished
 from .sweep import Data, Result, Run, View
 
 __all__ = [
@@ -438,18 +439,17 @@ def run(
     return written(results)
 
 
-def experiment(
-    small: bool, seeds: tuple[int, ...], path: Path, say: Callable[[str], None]
-) -> dict[str, Any]:
+def experiment(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     """Do Figure 1, or go on with it where the last call or the record that ships stands.
 
-    path: where it's kept meanwhile. small: some rendered pictures, three cells, seconds.
+    small: some rendered pictures, three cells, seconds.
     """
     device = str(training.choose_device())
     if small:
         train = datasets.load("shapes", "train", size=16, limit=80)
         return run(train, device, replace(SMALL, seeds=seeds), say=say)
     train = datasets.load("cifar10", "train", size=32, progress=False)
+    path = unfinished("figure1")
     begun = [name for name in (path, records.folder() / "figure1.json") if name.exists()]
     earlier = records.read(begun[0]) if begun else None
     return run(train, device, replace(Plan(), seeds=seeds), path=path, earlier=earlier, say=say)

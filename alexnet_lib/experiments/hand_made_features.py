@@ -6,7 +6,7 @@ the third is a small network at one fixed rate. All get the same pictures, also 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,9 @@ import torch.nn.functional as F
 from .. import architectures, augment, datasets, training
 from ..analysis import hog
 from ..datasets import ImageSet
-from . import arms as arms_experiment
+from .arms import NOT_SEARCHED, RECIPE, Say, seeds_in_words, train_arm
 
 __all__ = ["ARMS", "LinearClassifier", "represent", "run", "sentence"]
-
-Say = Callable[[str], None]
 
 #: The arms: what the linear classifier reads, or that a network learns its own features.
 ARMS = ("raw pixels", "made by hand", "learned")
@@ -104,7 +102,7 @@ class _Linear:
 def _network_error(images: ImageSet, test: ImageSet, seed: int, epochs: int) -> float:
     spec = architectures.small_network(channels=CHANNELS)
     few = test.subset(np.arange(10))  # what is asked after each epoch, and not used
-    results, net = arms_experiment.train_arm(spec, RATE, seed, epochs, images, few)
+    results, net = train_arm(spec, RATE, seed, epochs, images, few)
     if results["diverged"]:
         return 1.0
     return 1 - training.evaluate(net, test, augment.mean_image(images.images))["top1"]
@@ -149,11 +147,11 @@ def run(small: bool, seeds: Sequence[int], say: Say) -> dict[str, Any]:
     return {
         "data": train.name, "data_note": f"{train.note}; {test.note}",
         "train_images": list(sizes), "test_images": len(test),
-        "network": f"small_network, {CHANNELS} kernels of 5 x 5; {arms_experiment.RECIPE}",
+        "network": f"small_network, {CHANNELS} kernels of 5 x 5; {RECIPE}",
         "by_hand": f"{hog.BINS} directions, cells of {CELL} x {CELL} pixels, blocks of "
         f"{hog.BLOCK} x {hog.BLOCK} cells",
         "search": {"decays": list(DECAYS), "held_out": HELD_OUT, "note": "rate not searched"}
-        if not small else {"note": "not searched in the small version"},
+        if not small else {"note": NOT_SEARCHED},
         "arms": arms,
     }  # fmt: skip
 
@@ -178,10 +176,10 @@ def _split(chosen: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def sentence(record: Mapping[str, Any]) -> str:
     """Say in a table what a record found: the test error by arm and number of images."""
-    count = len(record["seeds"])
+    spread = " ± standard deviation" if len(record["seeds"]) > 1 else ""
     lines = [
-        f"Test error in % on {record['test_images']:,} images, mean of {count} "
-        f"{'seed' if count == 1 else 'seeds'}{' ± standard deviation' if count > 1 else ''}:",
+        f"Test error in % on {record['test_images']:,} images, mean of "
+        f"{seeds_in_words(record['seeds'])}{spread}:",
         "  trained on    " + "".join(f"{size:>13,}" for size in record["train_images"]),
     ]
     for arm, measured in record["arms"].items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from .. import architectures, augment, datasets, evaluation, models, pretrained
 from ..architectures import NetworkSpec
 from ..batches import Batches
 from ..datasets import ImageSet
+from .arms import Say
 
-__all__ = ["RANK", "features", "ship", "store", "thin_classifier", "train_classifier"]
-
-Say = Callable[[str], None]
+__all__ = [
+    "RANK", "features", "run", "sentence", "store", "thin_classifier", "train_classifier",
+]
 
 RANK = 32
 VIEWS = 4  # random crops of each training picture, mirrored at random
@@ -138,7 +139,7 @@ def store(
     return pretrained.store_weights(folder / f"{name}_head.npz", kept, about)
 
 
-def ship(small: bool, say: Say) -> dict[str, Any]:
+def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     """Train the shipped network's classifier on Imagenette, store it, and measure the whole.
 
     small: a handful of rendered pictures, one epoch, nothing stored: to see that it runs.
@@ -179,3 +180,13 @@ def ship(small: bool, say: Say) -> dict[str, Any]:
         "top1": round(result["top1"], 4), "top5": round(result["top5"], 4),
         "loss": round(result["loss"], 4), "confusion": confusion.tolist(),
     }  # fmt: skip
+
+
+def sentence(record: Mapping[str, Any]) -> str:
+    """Say what a record found: how often the network that ships is right, and its size."""
+    return (
+        f"The network that ships names {record['top1']:.1%} of {record['val_images']:,} photos "
+        f"({record['data_note']}) rightly, {record['top5']:.1%} with five guesses, centre crop; "
+        f"its fully connected layers, of rank {record['rank']}, take "
+        f"{record['stored_bytes'] / 1e6:.1f} MB."
+    )

@@ -6,33 +6,42 @@ changes one thing; for a seed all start from the same weights and visit the pict
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from .. import architectures, augment, datasets, evaluation, models, optim, shapes
 from ..architectures import LayerSpec, NetworkSpec
 from ..batches import Batches, random_seed
 from ..datasets import ImageSet
-from .arms import spread
-from .relu_race import epochs_to
-from .result_cache import Kept
+from . import paper_claims
+from .arms import (
+    NOT_SEARCHED,
+    Inputs,
+    ResultCache,
+    Say,
+    aside,
+    compare,
+    epochs_to,
+    percent,
+    points,
+    run_arms,
+    search_held_out,
+    seeds_in_words,
+    setting,
+    spread,
+    train_epoch,
+    unfinished,
+)
 
 __all__ = [
     "ARMS", "TARGETS", "Arm", "network", "run", "sentence", "shuffled_labels", "ten_view_error",
     "train_arm",
 ]
-
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Arm:
@@ -58,7 +67,6 @@ BATCH_SIZE, MOMENTUM, WEIGHT_DECAY = 64, 0.9, 0.0005
 RATE_FALLS = 0.75  # after this share of the run the rate is divided by 10
 RATES = (0.005, 0.01, 0.02, 0.04)
 SMALL_RATES = dict.fromkeys(ARMS, 0.01)
-SEARCH_SEED = 1000  # not among the seeds that are compared
 TARGETS = (1.0, 0.5, 0.2)  # training losses: the iterations to each are counted
 LEARNED_BY_HEART = 0.01  # training error
 EPOCHS, SEARCH_EPOCHS, HELD_OUT = 60, 20, 500
@@ -93,27 +101,6 @@ def shuffled_labels(images: ImageSet, seed: int) -> ImageSet:
     """Return the same pictures with their labels dealt out anew: nothing is left to understand."""
     order = np.random.default_rng(random_seed("labels", seed)).permutation(len(images))
     return replace(images, labels=np.array(images.labels)[order])
-
-
-class _Measured:
-    """Pictures ready to be measured: their centre crops as input, and their labels."""
-
-    def __init__(self, images: ImageSet, mean: torch.Tensor, scale: float) -> None:
-        crops = augment.centre_crop(torch.from_numpy(np.array(images.images)), SIDE)
-        self.inputs = augment.to_input(crops, mean) / scale
-        self.labels = torch.from_numpy(np.array(images.labels))
-
-    @torch.no_grad()
-    def error_and_loss(self, net: models.Net) -> tuple[float, float]:
-        """Return the share of wrong answers and the mean cross-entropy."""
-        net.eval()
-        wrong, loss = 0, 0.0
-        for x, y in zip(self.inputs.split(256), self.labels.split(256), strict=True):
-            logits = net(x)
-            wrong += int((logits.argmax(1) != y).sum())
-            loss += F.cross_entropy(logits, y, reduction="sum").item()
-        net.train()
-        return wrong / len(self.labels), loss / len(self.labels)
 
 
 @torch.no_grad()
@@ -156,13 +143,18 @@ def train_arm(
             torch.from_numpy(np.array(train.images)), SIDE).numpy())  # fmt: skip
     batches = Batches(seen, SIDE, BATCH_SIZE, augment.centre_crop(mean, SIDE), colour, seed,
                       flip=arm.crops)  # fmt: skip
-    scale = _Measured(train, mean, 1.0).inputs.std().item()
-    measured = {"train": _Measured(train, mean, scale), "test": _Measured(test, mean, scale)}
+    measured = {"train": Inputs(train, SIDE, mean)}
+    scale = measured["train"].scale
+    measured["test"] = Inputs(test, SIDE, mean, scale)
     optimizer = optim.SGD2012(net.parameters(), rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
     curves: dict[str, list[float]] = {
         f"{split}_{what}": [] for split in measured for what in ("error", "loss")
     }
     diverged = False
+
+    def lr(epoch: int, step: int) -> float:
+        return rate / 10 if until is None and epoch >= RATE_FALLS * epochs else rate
+
     for epoch in range(epochs + 1):
         if epoch % EVERY == 0:
             for split, pictures in measured.items():
@@ -174,14 +166,8 @@ def train_arm(
             learned = until is not None and curves["train_error"][-1] <= until
             if diverged or learned or epoch == epochs:
                 break
-        if until is None and epoch >= RATE_FALLS * epochs:
-            for group in optimizer.param_groups:
-                group["lr"] = rate / 10
-        for step, (x, y) in enumerate(batches.epoch(epoch)):
-            torch.manual_seed(random_seed("dropout", seed, epoch, step))
-            optimizer.zero_grad(set_to_none=True)
-            F.cross_entropy(net(x / scale), y).backward()
-            optimizer.step()
+        losses = train_epoch(net, batches, epoch, optimizer, scale, lr)
+        diverged |= not np.isfinite(losses[-1])
     if diverged:
         curves = {name: values + values[-1:] * (epochs // EVERY + 1 - len(values))
                   for name, values in curves.items()}  # fmt: skip
@@ -190,32 +176,10 @@ def train_arm(
     return {"seed": seed, "rate": rate, **curves, **ten, "diverged": diverged, "seconds": seconds}
 
 
-def _search(train: ImageSet, epochs: int, held_out: int, kept: Kept, say: Say) -> dict[str, Any]:
-    """Choose each arm's rate from RATES, by the error on training images kept aside."""
-    order = np.random.default_rng(SEARCH_SEED).permutation(len(train))
-    aside, rest = (train.subset(np.sort(part)) for part in (order[:held_out], order[held_out:]))
-    errors: dict[str, list[float]] = {name: [] for name in ARMS}
-    for name, rate in itertools.product(ARMS, RATES):
-        told = _prefixed(say, f"{name}, choosing the rate: {rate:g}, ")
-        work = partial(train_arm, ARMS[name], rate, SEARCH_SEED, epochs, rest, aside, told)
-        found = kept.get(f"{name}, rate {rate:g}, search", work)
-        errors[name].append(found["test_error"][-1])
-    return {
-        "rates": list(RATES), "epochs": epochs, "seed": SEARCH_SEED, "held_out_images": held_out,
-        "held_out_error": errors,
-        "best": {name: RATES[int(np.argmin(values))] for name, values in errors.items()},
-    }  # fmt: skip
-
-
-def _prefixed(say: Say, prefix: str) -> Say:
-    return lambda text: say(prefix + text)
-
-
-def run(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say) -> dict[str, Any]:
+def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     """Train every arm once a seed, and the plain one on shuffled labels besides.
 
-    partial_path: where finished runs are kept until the record is written. The small version
-    takes rendered shapes, which need no download.
+    The small version takes rendered shapes, which need no download.
     """
     name, count, held_out = ("shapes", 300, 200) if small else ("cifar10", 2000, 2000)
     train = datasets.load(name, "train", size=STORED, limit=count, progress=False)
@@ -225,71 +189,56 @@ def run(small: bool, seeds: tuple[int, ...], partial_path: Path, say: Say) -> di
     settings = {
         "network": f"{CHANNELS} kernels of 5 x 5, conv1 with stride 2, fc6 and fc7 of {UNITS}, fc8",
         "parameters": shapes.totals(network(dropout=True)).parameters,
-        "stored_side": STORED, "side": SIDE,
-        "data": train.name, "data_note": train.note,
-        "train_images": len(train), "test_images": len(test),
-        "epochs": epochs, "measured_every": EVERY, "recipe": RECIPE,
+        "stored_side": STORED, "side": SIDE, **setting(train, test, epochs),
+        "measured_every": EVERY, "recipe": RECIPE,
     }  # fmt: skip
-    kept = Kept(None if small else partial_path, settings)
-    search: dict[str, Any] = {"best": SMALL_RATES, "note": "not searched in the small version"}
+    cache = ResultCache(None if small else unfinished("overfitting"), settings)
+    search: dict[str, Any] = {"best": SMALL_RATES, "note": NOT_SEARCHED}
     if not small:
-        search = _search(train, SEARCH_EPOCHS, HELD_OUT, kept, say)
-    runs: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
-    shuffled = []
-    for seed in seeds:
-        for arm, switches in ARMS.items():
-            rate = search["best"][arm]
-            work = partial(train_arm, switches, rate, seed, epochs, train, test,
-                           _prefixed(say, f"{arm}, seed {seed}, "), ten_views=True)  # fmt: skip
-            runs[arm].append(kept.get(f"{arm}, rate {rate:g}, seed {seed}", work))
-        rate = search["best"]["plain"]
-        work = partial(
-            train_arm, ARMS["plain"], rate, seed, cap, shuffled_labels(train, seed), test,
-            _prefixed(say, f"shuffled labels, seed {seed}, "), until=LEARNED_BY_HEART,
-        )
-        shuffled.append(kept.get(f"shuffled labels, rate {rate:g}, seed {seed}", work))
+        kept, rest = aside(train, HELD_OUT)
+
+        def searched(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
+            return train_arm(ARMS[arm], rate, seed, SEARCH_EPOCHS, rest, kept, say)
+
+        search = search_held_out(ARMS, RATES, SEARCH_EPOCHS, HELD_OUT, searched, cache, say)
+
+    def whole(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
+        return train_arm(ARMS[arm], rate, seed, epochs, train, test, say, ten_views=True)
+
+    def on_shuffled(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
+        labels = shuffled_labels(train, seed)
+        return train_arm(ARMS["plain"], rate, seed, cap, labels, test, say, LEARNED_BY_HEART)
+
+    best = search["best"]
+    runs = run_arms(ARMS, best, seeds, whole, cache, say)
+    arm = "shuffled labels"
+    shuffled = run_arms([arm], {arm: best["plain"]}, seeds, on_shuffled, cache, say)[arm]
+    measures = {
+        "final_test_error": lambda run: run["test_error"][-1],
+        "train_error_after": lambda run: run["train_error"][-1],
+        "gap": lambda run: run["test_error"][-1] - run["train_error"][-1],
+        "final_train_loss": lambda run: run["train_loss"][-1],
+        "final_test_loss": lambda run: run["test_loss"][-1],
+        "ten_view_error": lambda run: run["ten_view_error"],
+        "ten_views_minus_centre": lambda run: run["ten_view_error"] - run["test_error"][-1],
+    }
     return {
-        **settings, "search": search, **_compared(runs, search["best"]),
+        **settings, "search": search, **compare(runs, best, measures),
         "iterations": _iterations(runs, -(-len(train) // BATCH_SIZE)),
-        "shuffled_labels": _shuffled(shuffled, runs["plain"], cap),
-        "paper": PAPER_SAYS,
-        "run_seconds": round(sum(race["seconds"] for race in kept.races.values()), 1),
+        "shuffled_labels": _shuffled(shuffled, runs["plain"], cap), "paper": _paper_says(),
+        "run_seconds": round(sum(run["seconds"] for run in cache.results.values()), 1),
     }  # fmt: skip
 
 
-PAPER_SAYS = (
-    "colour noise: over 1 point of top-1 error [P §4.1]; ten views 37.5%, centre crop 39.0% "
-    "[S params-145-2010:178-180]; dropout roughly doubles the iterations [P §4.2]"
-)
-
-
-def _compared(
-    runs: Mapping[str, Sequence[dict[str, Any]]], rates: Mapping[str, float]
-) -> dict[str, Any]:
-    """Return arms and differences, named as by `arms.compare_arms`."""
-    arms: dict[str, Any] = {}
-    for name, each in runs.items():
-        last = {what: np.array([run[what][-1] for run in each])
-                for what in ("train_error", "test_error", "train_loss", "test_loss")}  # fmt: skip
-        ten = np.array([run["ten_view_error"] for run in each])
-        arms[name] = {
-            "rate": rates[name], "runs": list(each),
-            **spread("final_test_error", last["test_error"]),
-            **spread("train_error_after", last["train_error"]),
-            **spread("gap", last["test_error"] - last["train_error"]),
-            **spread("final_train_loss", last["train_loss"]),
-            **spread("final_test_loss", last["test_loss"]),
-            **spread("ten_view_error", ten),
-            **spread("ten_views_minus_centre", ten - last["test_error"]),
-        }  # fmt: skip
-    differences = {}
-    for one, other in itertools.combinations(runs, 2):
-        pairs = zip(runs[one], runs[other], strict=True)
-        values = np.array([b["test_error"][-1] - a["test_error"][-1] for a, b in pairs])
-        differences[f"{other} minus {one}"] = {
-            "each": values.round(4).tolist(), **spread("difference", values),
-        }  # fmt: skip
-    return {"arms": arms, "differences": differences}
+def _paper_says() -> str:
+    colour, views, all_views = (
+        paper_claims.by_key(key).values for key in ("colour_gain", "ten_views", "ilsvrc2010")
+    )
+    return (
+        f"colour noise: over {colour['top1_points']:g} point of top-1 error [P §4.1]; ten views "
+        f"{all_views['top1_error_percent']}%, centre crop {views['top1_error_percent']}% "
+        "[S params-145-2010:178-180]; dropout roughly doubles the iterations [P §4.2]"
+    )
 
 
 def _iterations(runs: Mapping[str, Sequence[dict[str, Any]]], steps: int) -> dict[str, Any]:
@@ -331,15 +280,14 @@ def _shuffled(
 
 def sentence(record: Mapping[str, Any]) -> str:
     """Say in some lines what a record found: errors, spread, iterations, shuffled labels."""
-    count = len(record["seeds"])
     lines = [
         f"After {record['epochs']} epochs on {record['train_images']:,} images from "
-        f"{record['data_note']}; {count} {'seed' if count == 1 else 'seeds'}; errors in %:",
+        f"{record['data_note']}; {seeds_in_words(record['seeds'])}; errors in %:",
         f"  {'':15} {'train':>12} {'test':>12} {'ten views':>12}",
     ]
     for name, arm in record["arms"].items():
         cells = [
-            _percent(arm, what)
+            percent(arm, what)
             for what in ("train_error_after", "final_test_error", "ten_view_error")
         ]
         lines.append(f"  {name:15} {' '.join(f'{cell:>12}' for cell in cells)}  "
@@ -347,10 +295,7 @@ def sentence(record: Mapping[str, Any]) -> str:
     for name in ARMS:
         found = record["differences"].get(f"{name} minus plain")
         if found:
-            std = found["difference_std"]
-            of = "" if std is None else f", standard deviation {100 * std:.1f}"
-            lines.append(f"{name} minus plain: test error {100 * found['difference_mean']:+.1f} "
-                         f"points{of}")  # fmt: skip
+            lines.append(f"{name} minus plain: test error {points(found)}")
     for target, ratio in record["iterations"]["dropout_over_plain"].items():
         lines.append(f"Iterations to a training loss of {target}, dropout over plain: "
                      f"{ratio['ratio_mean']:.1f}")  # fmt: skip
@@ -361,11 +306,6 @@ def sentence(record: Mapping[str, Any]) -> str:
         f"{_epochs(shuffled['epochs'], shuffled['cap'])} with shuffled ones"
     )
     return "\n".join(lines)
-
-
-def _percent(arm: Mapping[str, Any], what: str) -> str:
-    mean, std = arm[f"{what}_mean"], arm[f"{what}_std"]
-    return f"{100 * mean:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
 
 
 def _epochs(each: Sequence[float | None], cap: int) -> str:

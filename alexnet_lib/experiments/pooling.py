@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,18 @@ import numpy as np
 from .. import architectures, datasets, shapes
 from ..architectures import NetworkSpec
 from ..datasets import ImageSet
-from . import arms as arms_experiment
+from . import paper_claims
+from .arms import (
+    RECIPE,
+    Say,
+    ablation,
+    differences,
+    percent,
+    points,
+    seeds_in_words,
+    setting,
+    spread,
+)
 
 __all__ = ["ARMS", "networks_to_compare", "run", "sentence"]
 
@@ -52,33 +62,38 @@ def _images(small: bool) -> tuple[ImageSet, ImageSet]:
     )
 
 
-def run(small: bool, seeds: tuple[int, ...], say: Callable[[str], None]) -> dict[str, Any]:
+def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     """Train the three networks, each at its own rate, once a seed; return what was measured.
 
     same_rate: the overlapping arm once more at the rate of z=2, s=2, where its own is another.
     """
     train, test = _images(small)
     arms = networks_to_compare(train.images.shape[3])
-    epochs = 3 if small else 50
-    search: dict[str, Any] = {"best": SMALL_RATES, "note": "not searched in the small version"}
-    if not small:
-        search = arms_experiment.search_rates(arms, RATES, train, epochs=30, held_out=800, say=say)
-    compared = arms_experiment.compare_arms(arms, search["best"], seeds, epochs, train, test, say)
-    same_rate = None
-    rate = search["best"][APART]
-    if search["best"][OVERLAPPING] != rate:  # a lower rate alone raises the training error
-        arm, rates = {OVERLAPPING: arms[OVERLAPPING]}, {OVERLAPPING: rate}
-        control = arms_experiment.compare_arms(arm, rates, seeds, epochs, train, test, say)
+    epochs, given = (3, SMALL_RATES) if small else (50, None)
+    compared = ablation(arms, train, test, seeds, epochs, rates=RATES, given=given,
+                        search_epochs=30, held_out=800, say=say)  # fmt: skip
+    best, same_rate = compared["search"]["best"], None
+    if best[OVERLAPPING] != best[APART]:  # a lower rate alone raises the training error
+        arm, rate = {OVERLAPPING: arms[OVERLAPPING]}, {OVERLAPPING: best[APART]}
+        control = ablation(arm, train, test, seeds, epochs, rates=RATES, given=rate, say=say)
         same_rate = control["arms"][OVERLAPPING]
+    gaps = {
+        name: np.array([run["test_error"][-1] - run["train_error_after"] for run in arm["runs"]])
+        for name, arm in compared["arms"].items()
+    }
+    overfitting = {
+        "arms": {name: spread("gap", values) for name, values in gaps.items()},
+        "differences": differences(gaps),
+    }
+    printed = paper_claims.by_key("overlapping_pooling").values
     return {
         "network": f"small_network, {CHANNELS} kernels of 5 x 5, pooling with ceil",
         "maps": {name: _maps(spec) for name, spec in arms.items()},
         "parameters": {name: shapes.totals(spec).parameters for name, spec in arms.items()},
-        "data": train.name, "data_note": train.note,
-        "train_images": len(train), "test_images": len(test), "epochs": epochs,
-        "recipe": arms_experiment.RECIPE, "search": search, **compared,
-        "overfitting": _overfitting(compared["arms"]), "same_rate": same_rate,
-        "paper": "z=3, s=2 against z=2, s=2: -0.4 points top-1 and -0.3 top-5 [P §3.4]",
+        **setting(train, test, epochs), "recipe": RECIPE, **compared, "overfitting": overfitting,
+        "same_rate": same_rate,
+        "paper": f"{OVERLAPPING} against {APART}: -{printed['top1_points']:g} points top-1 and "
+        f"-{printed['top5_points']:g} top-5 [P §3.4]",
     }  # fmt: skip
 
 
@@ -86,57 +101,27 @@ def _maps(spec: NetworkSpec) -> list[int]:
     return [row.output[1] for row in shapes.walk(spec) if row.kind == "max_pool"]
 
 
-def _overfitting(arms: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the last test error minus the last training error, by arm, and its differences."""
-    each = {
-        name: np.array([run["test_error"][-1] - run["train_error_after"] for run in arm["runs"]])
-        for name, arm in arms.items()
-    }
-    differences = {
-        f"{other} minus {one}": arms_experiment.spread("difference", each[other] - each[one])
-        for one, other in itertools.combinations(each, 2)
-    }
-    return {
-        "arms": {name: arms_experiment.spread("gap", values) for name, values in each.items()},
-        "differences": differences,
-    }
-
-
 def sentence(record: Mapping[str, Any]) -> str:
     """Say in some lines what a record found: errors, spread, and what overlap changed."""
-    count = len(record["seeds"])
     lines = [
         f"After {record['epochs']} epochs on {record['train_images']:,} images from "
-        f"{record['data_note']}; {count} {'seed' if count == 1 else 'seeds'}; errors in %:",
+        f"{record['data_note']}; {seeds_in_words(record['seeds'])}; errors in %:",
         f"  {'':9} {'train':>14} {'test':>14} {'test - train':>13}   maps      parameters",
     ]
     for name, arm in record["arms"].items():
-        gap = record["overfitting"]["arms"][name]
-        cells = [
-            _percent(arm["train_error_after_mean"], arm["train_error_after_std"]),
-            _percent(arm["final_test_error_mean"], arm["final_test_error_std"]),
-            _percent(gap["gap_mean"], None),
-        ]
+        gap = record["overfitting"]["arms"][name]["gap_mean"]
         maps = ", ".join(map(str, record["maps"][name]))
         lines.append(
-            f"  {name:9} {cells[0]:>14} {cells[1]:>14} {cells[2]:>13}   {maps:<9} "
+            f"  {name:9} {percent(arm, 'train_error_after'):>14} "
+            f"{percent(arm, 'final_test_error'):>14} {100 * gap:>13.1f}   {maps:<9} "
             f"{record['parameters'][name]:,}  (rate {arm['rate']:g})"
         )
     for name, gap in record["differences"].items():
-        lines.append(f"{name}: test error {_points(gap)}")
+        lines.append(f"{name}: test error {points(gap)}")
     control = record["same_rate"]
     if control is not None:
-        learned = _percent(control["train_error_after_mean"], control["train_error_after_std"])
-        tested = _percent(control["final_test_error_mean"], control["final_test_error_std"])
+        learned, tested = (
+            percent(control, what) for what in ("train_error_after", "final_test_error")
+        )
         lines.append(f"{OVERLAPPING} at rate {control['rate']:g}: train {learned}, test {tested}")
     return "\n".join(lines)
-
-
-def _percent(mean: float, std: float | None) -> str:
-    return f"{100 * mean:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
-
-
-def _points(gap: Mapping[str, Any]) -> str:
-    std = gap["difference_std"]
-    spread = "" if std is None else f", standard deviation {100 * std:.1f}"
-    return f"{100 * gap['difference_mean']:+.1f} points{spread}"

@@ -8,37 +8,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
-from .. import architectures, augment, datasets, models, records
+from .. import records
 from .._errors import unknown_name
-from ..analysis import signal_propagation
-from ..analysis.signal_propagation import lrn_maps
-from ..architectures import LayerSpec
-from ..benchmarks import layer_costs
-from . import arms as arms_experiment
 from . import (
     cifar_claims,
     faulty_training,
     figure1,
     hand_made_features,
+    initialization,
     low_rank_classifier,
+    lrn,
     overfitting,
+    pooling,
     relu_race,
     small_alexnet,
     weight_decay,
 )
-from . import pooling as pooling_experiment
+from .arms import Say, unfinished
 
-__all__ = ["EXPERIMENTS", "Experiment", "load", "lrn_maps", "run", "summary"]
-
-Say = Callable[[str], None]
+__all__ = ["EXPERIMENTS", "Experiment", "load", "run", "summary"]
 
 
 @dataclass(frozen=True)
@@ -95,13 +90,8 @@ def run(
     }
     if out is not None or not small:
         records.write(name if out is None else out, record)
-        _unfinished(name).unlink(missing_ok=True)
+        unfinished(name).unlink(missing_ok=True)
     return record
-
-
-def _unfinished(name: str) -> Path:
-    """Return the file in which an experiment that takes long keeps what is done so far."""
-    return records.root() / "runs" / "experiments" / f"{name}.json"
 
 
 def load(name: str) -> dict[str, Any]:
@@ -114,235 +104,33 @@ def summary(record: Mapping[str, Any]) -> str:
     return _known(record["experiment"]).sentence(record)
 
 
-# Local response normalization, with and without
-
-LRN = LayerSpec("lrn", "lrn", size=5, alpha=1e-4, beta=0.75, k=2.0, convention="paper")
-LRN_CHANNELS = (16, 16, 32)
-RATES = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
-SMALL_RATES = {"without LRN": 0.002, "rescaled only": 0.004, "with LRN": 0.004}  # as searched
-
-
-def _lrn_ablation(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    """Train the small network without LRN, with it, and with its constant factor alone.
-
-    While neighbours are weak LRN multiplies everything by k ** -beta = .59, which by itself lets
-    a network bear a higher rate. With alpha at 0 that is all it does: a control.
-    """
-    arms = {
-        "without LRN": architectures.small_network(channels=LRN_CHANNELS),
-        "rescaled only": architectures.small_network(
-            channels=LRN_CHANNELS, lrn=replace(LRN, alpha=0.0)
-        ),
-        "with LRN": architectures.small_network(channels=LRN_CHANNELS, lrn=LRN),
-    }
-    train = datasets.load("fashion_mnist", "train", limit=1500 if small else None)
-    test = datasets.load("fashion_mnist", "test", limit=500 if small else None)
-    epochs = 2 if small else 5
-    search: dict[str, Any] = {"best": SMALL_RATES, "note": "not searched in the small version"}
-    if not small:
-        search = arms_experiment.search_rates(arms, RATES, train, say=say)
-    compared = arms_experiment.compare_arms(arms, search["best"], seeds, epochs, train, test, say)
-    return {
-        "network": f"small_network, {LRN_CHANNELS} kernels of 5 x 5",
-        "data": train.name, "data_note": f"{train.note}; {test.note}",
-        "train_images": len(train), "test_images": len(test), "epochs": epochs,
-        "recipe": arms_experiment.RECIPE, "search": search, **compared,
-        "paper": "-1.4 points top-1 and -1.2 top-5 on ImageNet; on CIFAR-10 from 13% to 11% "
-        "[P §3.3]",
-    }  # fmt: skip
-
-
-def _lrn_sentence(record: Mapping[str, Any]) -> str:
-    count = len(record["seeds"])
-    lines = [
-        f"Test error after {record['epochs']} epochs on {record['train_images']:,} images, {count} "
-        f"{'seed' if count == 1 else 'seeds'}:"
-    ]
-    for name, arm in record["arms"].items():
-        error = 100 * arm["final_test_error_mean"]
-        lines.append(f"  {name:<13}  {error:.2f}%  (rate {arm['rate']:g})")
-    for name, gap in record["differences"].items():
-        std = gap["difference_std"]
-        spread = "" if std is None else f", standard deviation {100 * std:.2f}"
-        lines.append(f"{name}: {100 * gap['difference_mean']:+.2f} points{spread}")
-    return "\n".join(lines)
-
-
-def _lrn_cifar10(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    """Train the small network, four layers with weights, on CIFAR-10 without LRN and with it."""
-    name = "fashion_mnist" if small else "cifar10"
-    train = datasets.load(name, "train", size=32, limit=600 if small else 3000)
-    test = datasets.load(name, "test", size=32, limit=300 if small else 2000)
-    pictures = {"input_size": 32, "input_channels": train.images.shape[3]}
-    arms = {
-        "without LRN": architectures.small_network(**pictures, channels=LRN_CHANNELS),
-        "with LRN": architectures.small_network(**pictures, channels=LRN_CHANNELS, lrn=LRN),
-    }
-    epochs = 1 if small else 12
-    search: dict[str, Any] = {"best": SMALL_RATES, "note": "not searched in the small version"}
-    if not small:
-        search = arms_experiment.search_rates(
-            arms, RATES[1:4], train, epochs=4, held_out=800, say=say
-        )
-    compared = arms_experiment.compare_arms(arms, search["best"], seeds, epochs, train, test, say)
-    return {
-        "network": f"small_network, {LRN_CHANNELS} kernels of 5 x 5",
-        "data": train.name, "data_note": train.note,
-        "train_images": len(train), "test_images": len(test), "epochs": epochs,
-        "recipe": arms_experiment.RECIPE, "search": search, **compared,
-        "paper": "on CIFAR-10 from 13% to 11% [P §3.3]",
-    }  # fmt: skip
-
-
-# Initialization: what of a picture reaches the last layer, and what comes back
-
-def _picture_sets(small: bool) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
-    """Return name -> (uint8 (N, 227, 227, 3), labels (N,), what they are)."""
-    shapes = datasets.load("shapes", "train", size=227, limit=8 if small else 24)
-    sets = {"shapes": (shapes.images, shapes.labels, shapes.note)}
-    if small:
-        return sets
-    photos = np.stack(
-        [signal_propagation.square(datasets.photo(name), 256) for name in datasets.PHOTOS]
-    )
-    crops = augment.ten_crop(torch.from_numpy(photos), 227)[:, :5].flatten(0, 1).numpy()
-    note = f"{len(photos)} photos, five crops of each; a photo's number is its class"
-    sets["photos"] = (crops, np.arange(len(crops)) // 5, note)
-    try:
-        val = datasets.load("imagenette", "val", size=256, limit=24)
-    except FileNotFoundError:
-        return sets  # it doesn't ship; the other sets say the same
-    middle = np.asarray(val.images)[:, 14:241, 14:241]
-    return sets | {"imagenette": (middle, val.labels, f"{val.note}, {len(val)} of val")}
-
-
-def _initialization(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    """Measure every initialization on every set of pictures, and average over the seeds."""
-    chosen = ("printed", "source2012") if small else tuple(signal_propagation.INITIALIZATIONS)
-    sets = _picture_sets(small)
-    inputs = {}
-    for name, (images, labels, _) in sets.items():
-        pictures = torch.from_numpy(np.array(images))
-        x = augment.to_input(pictures, augment.mean_image(images))
-        inputs[name] = (x.contiguous(), torch.from_numpy(np.array(labels)))
-    net = models.Net(architectures.network("paper", 10))
-    layers: dict[str, dict[str, Any]] = {name: {} for name in sets}
-    for setting in chosen:
-        rows: dict[str, list] = {name: [] for name in sets}
-        for seed in seeds:
-            net.initialize(seed, **signal_propagation.INITIALIZATIONS[setting][1])
-            for name, (x, labels) in inputs.items():
-                say(f"{setting}, seed {seed}, {name}")
-                rows[name].append(signal_propagation.forward_signal(net, x, labels))
-        for name, each in rows.items():
-            layers[name][setting] = [_mean_row(same) for same in zip(*each, strict=True)]
-    return {
-        "network": "paper", "classes": 10,
-        "initializations": {name: signal_propagation.INITIALIZATIONS[name][0] for name in chosen},
-        "pictures": {
-            name: {"note": note, "images": len(labels), "layers": layers[name]}
-            for name, (_, labels, note) in sets.items()
-        },
-    }  # fmt: skip
-
-
-def _mean_row(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Average one layer's row over the seeds, to four digits."""
-    numbers = [key for key in rows[0] if key != "layer"]
-    means = {key: float(f"{np.mean([row[key] for row in rows]):.4g}") for key in numbers}
-    return {"layer": rows[0]["layer"], **means}
-
-
-def _initialization_lines(record: Mapping[str, Any]) -> str:
-    lines = ["The logits' standard deviation across images; conv1's gradient over its weights:"]
-    for name, measured in record["pictures"].items():
-        lines.append(f"{name} ({measured['note']})")
-        for setting, rows in measured["layers"].items():
-            logits, gradient = rows[-1]["across_images"], rows[0]["gradient_over_weight"]
-            about = record["initializations"][setting]
-            lines.append(f"  {logits:<10.3g} {gradient:<10.3g} {about}")
-    return "\n".join(lines)
-
-
-# ReLU against tanh, in a module of its own
-
-
-def _relu(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return relu_race.relu_race(small, seeds, _unfinished("relu"), say)
-
-
-def _layer_costs(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return layer_costs.run(small, say)
-
-
-def _shipped_network(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return low_rank_classifier.ship(small, say)
-
-
-def _shipped_sentence(record: Mapping[str, Any]) -> str:
-    return (
-        f"The network that ships names {record['top1']:.1%} of {record['val_images']:,} photos "
-        f"({record['data_note']}) rightly, {record['top5']:.1%} with five guesses, centre crop; "
-        f"its fully connected layers, of rank {record['rank']}, take "
-        f"{record['stored_bytes'] / 1e6:.1f} MB."
-    )
-
-
-def _relu_wide(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return relu_race.relu_race(small, seeds, _unfinished("relu_wide"), say, relu_race.WIDE)
-
-
-def _overfitting(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return overfitting.run(small, seeds, _unfinished("overfitting"), say)
-
-
-def _figure1(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return figure1.experiment(small, seeds, _unfinished("figure1"), say)
-
-
-def _cifar_claims(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return cifar_claims.experiment(small, seeds, _unfinished("cifar_claims"), say)
-
-
-# The clinic, in a module of its own
-
-
-def _clinic(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
-    return faulty_training.run(small, seeds, _unfinished("clinic"), say)
-
-
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         Experiment(
             "lrn_ablation",
             "Does local response normalization lower the test error of a small network?",
-            15, (0, 1, 2, 3, 4), _lrn_ablation, _lrn_sentence,
+            15, (0, 1, 2, 3, 4), lrn.run, lrn.sentence,
         ),
         Experiment(
             "pooling",
             "Do overlapping pooling windows lower the test error of a small network?",
-            30, (0, 1, 2, 3, 4), pooling_experiment.run, pooling_experiment.sentence,
+            30, (0, 1, 2, 3, 4), pooling.run, pooling.sentence,
         ),
         Experiment(
             "initialization",
             "How much of a picture reaches the last layer before any training?",
-            6, (0, 1), _initialization, _initialization_lines,
+            6, (0, 1), initialization.run, initialization.sentence,
         ),
         Experiment(
             "relu",
             "How many epochs do ReLU and tanh need to the same training error?",
-            35, (0, 1, 2), _relu, relu_race.relu_sentence,
-        ),
-        Experiment(
-            "layer_costs",
-            "How does each layer's time compare with its arithmetic?",
-            1, (0,), _layer_costs, layer_costs.sentence,
+            35, (0, 1, 2), relu_race.run, relu_race.sentence,
         ),
         Experiment(
             "lrn_cifar10",
             "And on CIFAR-10, does LRN lower the test error of a small network?",
-            4, (0, 1, 2), _lrn_cifar10, _lrn_sentence,
+            4, (0, 1, 2), lrn.run_cifar10, lrn.sentence,
         ),
         Experiment(
             "depth",
@@ -362,12 +150,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "relu_wide",
             "And with twice the kernels, on three times as many pictures?",
-            60, (0, 1), _relu_wide, relu_race.relu_sentence,
+            60, (0, 1), relu_race.run_wide, relu_race.sentence,
         ),
         Experiment(
             "shipped_network",
             "How often is the network that ships right, on photos that it has never seen?",
-            15, (0,), _shipped_network, _shipped_sentence,
+            15, (0,), low_rank_classifier.run, low_rank_classifier.sentence,
         ),
         Experiment(
             "features",
@@ -377,12 +165,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "overfitting",
             "What keeps a network with many weights from learning few pictures by heart?",
-            25, (0, 1, 2, 3, 4), _overfitting, overfitting.sentence,
+            25, (0, 1, 2, 3, 4), overfitting.run, overfitting.sentence,
         ),
         Experiment(
             "clinic",
             "What do the signals, gradients and updates of AlexNet look like, fault by fault?",
-            15, (0,), _clinic, faulty_training.sentence,
+            15, (0,), faulty_training.run, faulty_training.sentence,
         ),
         Experiment(
             "weight_decay",
@@ -392,12 +180,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "figure1",
             "Does ReLU need a sixth of tanh's epochs, with the network and the input of 2011?",
-            2500, (0, 1, 2, 3, 4), _figure1, figure1.sentence,
+            2500, (0, 1, 2, 3, 4), figure1.experiment, figure1.sentence,
         ),
         Experiment(
             "cifar_claims",
             "What are the paper's ideas worth on CIFAR-10, each arm at its own best rate?",
-            5000, (0, 1, 2, 3, 4), _cifar_claims, cifar_claims.sentence,
+            5000, (0, 1, 2, 3, 4), cifar_claims.experiment, cifar_claims.sentence,
         ),
     )
 }  # fmt: skip

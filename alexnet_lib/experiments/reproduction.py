@@ -93,7 +93,7 @@ def _gain(record: Record, without: str, arm: str, measure: str = "test") -> np.n
 
 
 def _printed(key: str, name: str) -> float:
-    return by_key(key, CLAIMS).values[name]
+    return by_key(key).values[name]
 
 
 # What the paper's tables say of ten views and of five networks, in points of top-1

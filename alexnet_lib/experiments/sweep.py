@@ -35,7 +35,7 @@ from ..batches import random_seed
 from ..datasets import ImageSet
 from ..optim import CosineSchedule, StepSchedule
 from ..training import numerics
-from . import relu_race
+from . import arms
 
 __all__ = [
     "Data", "Result", "Run", "View", "environments", "evaluate", "fan_in_std", "inputs", "rounded",
@@ -130,7 +130,7 @@ class Result:
         straight line, from chance before the first.
         """
         classes = self.run.spec.layers[-1].channels
-        return relu_race.epochs_to(target, [1 - 1 / classes, *self.train_error])
+        return arms.epochs_to(target, [1 - 1 / classes, *self.train_error])
 
     def record(self) -> dict[str, Any]:
         """Return what a record keeps of the run."""

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .. import architectures, datasets
-from . import arms as arms_experiment
+from . import paper_claims
+from .arms import RECIPE, Say, ablation, differences, percent, points, seeds_in_words, setting
 
 __all__ = ["DECAYS", "run", "sentence"]
 
-DECAYS = {"without decay": 0.0, "decay .0005": 5e-4}  # the second is the paper's [P §5]
-WITHOUT, WITH = DECAYS
+DECAYS = {
+    "without decay": 0.0, "decay .0005": paper_claims.by_key("weight_decay").values["weight_decay"],
+}  # fmt: skip
 CHANNELS = (16, 16, 32)
 RATES = (0.0005, 0.001, 0.002, 0.004, 0.008)
-SMALL_RATE = 0.004
+SMALL_RATES = dict.fromkeys(DECAYS, 0.004)
 
 
-def run(small: bool, seeds: tuple[int, ...], say: Callable[[str], None]) -> dict[str, Any]:
+def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     """Train a small network with and without decay, each at its own rate, once a seed.
 
     Of the results `train_error_after`, the finished network's error on all its training images
@@ -32,35 +34,20 @@ def run(small: bool, seeds: tuple[int, ...], say: Callable[[str], None]) -> dict
         for split, limit in zip(("train", "test"), limits, strict=True)
     )
     size, colours = train.images.shape[2:]
-    spec = architectures.small_network(size, colours, 10, CHANNELS)
-    arms = dict.fromkeys(DECAYS, spec)
-    changes = {arm: {"weight_decay": decay} for arm, decay in DECAYS.items()}
-    epochs = 2 if small else 12
-    search: dict[str, Any] = {
-        "best": dict.fromkeys(DECAYS, SMALL_RATE), "note": "not searched in the small version",
-    }  # fmt: skip
-    if not small:
-        search = arms_experiment.search_rates(
-            arms, RATES, train, epochs=5, held_out=600, say=say, changes=changes
-        )
-    compared = arms_experiment.compare_arms(
-        arms, search["best"], seeds, epochs, train, test, say, changes
+    arms = dict.fromkeys(DECAYS, architectures.small_network(size, colours, 10, CHANNELS))
+    epochs, given = (2, SMALL_RATES) if small else (12, None)
+    compared = ablation(
+        arms, train, test, seeds, epochs, rates=RATES, given=given, search_epochs=5, held_out=600,
+        changes={arm: {"weight_decay": decay} for arm, decay in DECAYS.items()}, say=say,
     )
     learned = {
-        arm: np.array([one["train_error_after"] for one in compared["arms"][arm]["runs"]])
-        for arm in DECAYS
+        name: np.array([one["train_error_after"] for one in arm["runs"]])
+        for name, arm in compared["arms"].items()
     }
-    each = learned[WITH] - learned[WITHOUT]
     return {
         "network": f"small_network, {CHANNELS} kernels of 5 x 5",
-        "data": train.name, "data_note": train.note,
-        "train_images": len(train), "test_images": len(test), "epochs": epochs,
-        "recipe": arms_experiment.RECIPE, "decays": DECAYS, "search": search, **compared,
-        "training_differences": {
-            f"{WITH} minus {WITHOUT}": {
-                "each": each.round(4).tolist(), **arms_experiment.spread("difference", each),
-            },
-        },
+        **setting(train, test, epochs), "recipe": RECIPE, "decays": DECAYS, **compared,
+        "training_differences": differences(learned),
         "paper": "this small amount isn't merely a regularizer: it reduces the training error "
         "[P §5]",
     }  # fmt: skip
@@ -68,26 +55,16 @@ def run(small: bool, seeds: tuple[int, ...], say: Callable[[str], None]) -> dict
 
 def sentence(record: Mapping[str, Any]) -> str:
     """Say in some lines what a record found: training and test errors, and the differences."""
-    count = len(record["seeds"])
     lines = [
         f"After {record['epochs']} epochs on {record['train_images']:,} pictures "
-        f"(of: {record['data_note']}); {count} {'seed' if count == 1 else 'seeds'}; errors in %:"
+        f"(of: {record['data_note']}); {seeds_in_words(record['seeds'])}; errors in %:"
     ]
     for name, arm in record["arms"].items():
-        learned = _percent(arm["train_error_after_mean"], arm["train_error_after_std"])
-        tested = _percent(arm["final_test_error_mean"], arm["final_test_error_std"])
+        learned, tested = percent(arm, "train_error_after"), percent(arm, "final_test_error")
         lines.append(f"  {name:14} train {learned}, test {tested}  (rate {arm['rate']:g})")
     rates = ", ".join(f"{rate:g}" for rate in record["search"].get("rates", ()))
     if rates:
         lines.append(f"each with the best of the rates {rates}")
     for what, key in (("training", "training_differences"), ("test", "differences")):
-        for name, gap in record[key].items():
-            std = gap["difference_std"]
-            spread = "" if std is None else f", standard deviation {100 * std:.1f}"
-            mean = 100 * gap["difference_mean"]
-            lines.append(f"{name}, {what} error: {mean:+.1f} points{spread}")
+        lines += [f"{name}, {what} error: {points(gap)}" for name, gap in record[key].items()]
     return "\n".join(lines)
-
-
-def _percent(mean: float, std: float | None) -> str:
-    return f"{100 * mean:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")

@@ -311,7 +311,7 @@ def ward(record: Mapping[str, Any]) -> Figure:
     figure, axes = plots.figure(height=4.6, rows=3, columns=3, sharex=True, sharey=True)
     top, chance = 2.2, math.log(len(record["classes"]))
     healthy = _lately(record["patients"]["healthy"]["loss"])
-    for ax, (letter, name) in zip(axes.flat, faults.WARD.items(), strict=True):
+    for ax, (letter, name) in zip(axes.flat, faults.LETTERS.items(), strict=True):
         ax.axhline(chance, color=COLOURS["grid"], lw=2, zorder=0)
         for losses, style in (
             (_lately(record["patients"][name]["loss"]), SUBJECT | {"marker": "", "lw": 2.4}),
@@ -355,7 +355,7 @@ def clinic_files(record: Mapping[str, Any] | None = None) -> Demo:
         _move_board(lines, record, faults.find(who).name, look)
         return spoken(record, who, look)
 
-    letters = ["healthy", *faults.WARD]
+    letters = ["healthy", *faults.LETTERS]
     controls = {
         "patient": ipywidgets.SelectionSlider(value="healthy", options=letters),
         "look": ipywidgets.IntSlider(value=len(looks) - 1, min=0, max=len(looks) - 1),

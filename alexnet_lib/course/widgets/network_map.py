@@ -17,7 +17,7 @@ from ... import architectures, plots, shapes
 from ..._errors import unknown_name
 from ...analysis import forward_trace
 from ...analysis.forward_trace import Journey
-from ...experiments.stage_notes import SOURCES, STAGE_NOTES
+from ...experiments.source_differences import LAYER_NOTES, SOURCES
 from .javascript_lab import Lab
 from .python_demo import read_script
 
@@ -125,7 +125,7 @@ class NetworkMap(Lab):
             name: forward_trace.kernel_pictures(net, name, shown).tobytes()
             for name, shown in channels.items() if name.startswith("conv")
         }  # fmt: skip
-        notes = {stage: list(said) for stage, said in STAGE_NOTES.items()}
+        notes = {stage: list(said) for stage, said in LAYER_NOTES.items()}
         super().__init__(
             stage=stage, photo=photo, pictures=every, kernels=kernels, channels=channels,
             notes={"sources": list(SOURCES), "stages": notes}, **settings,

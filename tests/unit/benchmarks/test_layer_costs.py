@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from alexnet_lib import architectures, experiments, models, shapes
+from alexnet_lib import architectures, models, records, shapes
 from alexnet_lib.benchmarks import layer_costs
+from alexnet_lib.benchmarks import run as run_benchmarks
 
 
 def test_every_stage_is_timed_once_and_in_order():
@@ -39,7 +40,7 @@ def test_pooling_is_timed_in_two_layouts():
 
 
 def test_shares_add_up_and_follow_the_network():
-    record = experiments.load("layer_costs")
+    record = layer_costs.load()
     found = layer_costs.shares(record)
     assert list(found) == ["parameters", "MACs", "memory", "time, 1 picture", "time, 32 pictures"]
     rows = {row.name: row for row in shapes.walk(architectures.network("paper"))}
@@ -56,13 +57,26 @@ def test_shares_add_up_and_follow_the_network():
 
 
 def test_the_record_and_its_sentence_say_what_the_chapter_says():
-    record = experiments.load("layer_costs")
+    record = layer_costs.load()
     found = layer_costs.shares(record)
     one, many = found["time, 1 picture"], found["time, 32 pictures"]
     assert found["MACs"]["pooling"] == 0 and many["pooling"] > 0.1
     assert one["fc6"] > 2 * many["fc6"]  # its weights are fetched for each picture
-    assert "batch 32:" in experiments.summary(record)
+    assert "batch 32:" in layer_costs.sentence(record)
     pooling = record["pooling"]["milliseconds"]
     assert pooling["maps"] > 5 * pooling["channels_last"]
-    small = experiments.run("layer_costs", small=True, progress=False)
-    assert list(small["batches"]) == ["1"] and "conv2" in experiments.summary(small)
+
+
+def test_bench_layers_prints_and_writes_a_record(tmp_path, capsys):
+    path = run_benchmarks.run("layers", out=tmp_path, rounds=1, batch_size=1)
+    record = records.read(path)
+    assert path == tmp_path / "layers.json" and record["command"].endswith("bench layers")
+    assert list(record["batches"]) == ["1"]
+    assert layer_costs.sentence(record) in capsys.readouterr().out
+    assert layer_costs.shares(record).keys() == {"parameters", "MACs", "memory", "time, 1 picture"}
+
+
+def test_a_missing_record_names_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "folder", lambda: tmp_path)
+    with pytest.raises(FileNotFoundError, match="python -m alexnet_lib bench layers"):
+        layer_costs.load()

@@ -20,7 +20,7 @@ def test_compare_takes_turns_and_gives_ratios():
     def contestant(name, seconds):
         return lambda: (calls.append(name), time.sleep(seconds))
 
-    times = run_benchmarks.compare(
+    times = timing.compare(
         {"a": contestant("a", 0.01), "b": contestant("b", 0.04)}, rounds=3
     )
     assert calls == ["a", "b"] * 4  # the first round is not counted

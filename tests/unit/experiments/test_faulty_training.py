@@ -1,4 +1,4 @@
-"""The clinic: each fault leaves its own trace, and the record that ships tells them apart."""
+"""Each fault leaves its own trace, and the record that ships tells them apart."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from alexnet_lib import datasets, experiments, records
+from alexnet_lib import datasets, experiments, models, records
 from alexnet_lib.course import widgets
 from alexnet_lib.course.widgets import ch09
 from alexnet_lib.experiments import faults, faulty_training
-from alexnet_lib.experiments.faults import HEALTHY, PATIENTS, WARD
+from alexnet_lib.experiments.faults import FAULTS, HEALTHY, LETTERS
 
 CLASSES = ("Trouser", "Bag", "Ankle boot")
 
@@ -26,17 +26,16 @@ def pictures():
 
 
 @pytest.fixture(scope="module")
-def treat(pictures):
-    """Return a function that treats a patient for a few steps; each only once."""
+def measured(pictures):
+    """Return a function that trains with a fault for a few steps; with each only once."""
     kept = {}
 
     def run(name):
         if name not in kept:
-            kept[name] = faulty_training.treat(
-                PATIENTS[name], faulty_training.small_spec(), *pictures, steps=6, batch_size=8,
-                rate=0.02,
-                look_every=3, pixel_scale=1 / 80,
-            )  # fmt: skip
+            kept[name] = faulty_training.train_with_fault(
+                FAULTS[name], faulty_training.small_spec(), *pictures, steps=6, batch_size=8,
+                rate=0.02, look_every=3, pixel_scale=1 / 80,
+            )
         return kept[name]
 
     return run
@@ -46,26 +45,27 @@ def last(file, measure) -> np.ndarray:
     return np.array([layer[measure][-1] for layer in file["layers"].values()], dtype=float)
 
 
-def test_a_file_holds_a_number_a_look_and_layer(treat):
-    file = treat("healthy")
+def test_a_file_holds_a_number_a_look_and_layer(measured):
+    file = measured("healthy")
     assert file["looks"] == [1, 4, 6] and len(file["loss"]) == 6 and file["stopped"] is None
     for layer in file["layers"].values():
         assert layer.keys() == faulty_training.MEASURES.keys()
         assert all(len(values) == 3 for values in layer.values())
 
 
-def test_the_same_seed_gives_the_same_file(treat, pictures):
+def test_the_same_seed_gives_the_same_file(measured, pictures):
     torch.manual_seed(99)
-    again = faulty_training.treat(
+    again = faulty_training.train_with_fault(
         HEALTHY, faulty_training.small_spec(), *pictures, steps=6, batch_size=8, rate=0.02,
-                         look_every=3, pixel_scale=1 / 80)  # fmt: skip
-    first = treat("healthy")
+        look_every=3, pixel_scale=1 / 80,
+    )
+    first = measured("healthy")
     assert again["loss"] == first["loss"] and again["layers"] == first["layers"]
 
 
-def test_first_step_agrees_with_plain_torch(treat, pictures):
+def test_first_step_agrees_with_plain_torch(measured, pictures):
     """The first update of a rule whose velocity begins at 0 is rate times (gradient + decay w)."""
-    file = treat("healthy")
+    file = measured("healthy")
     gradient, update = (
         np.array([layer[key][0] for layer in file["layers"].values()])
         for key in ("gradient", "update")
@@ -74,41 +74,38 @@ def test_first_step_agrees_with_plain_torch(treat, pictures):
     assert file["loss"][0] == pytest.approx(math.log(3), abs=0.2)
 
 
-def test_each_fault_leaves_its_trace(treat):
-    healthy = treat("healthy")
-    assert treat("fast")["stopped"] is not None or max(treat("fast")["loss"]) > 10
+def test_each_fault_leaves_its_trace(measured):
+    healthy = measured("healthy")
+    assert measured("fast")["stopped"] is not None or max(measured("fast")["loss"]) > 10
     names = list(healthy["layers"])
     conv4 = names.index("conv4")
-    silent = treat("silent")
+    silent = measured("silent")
     assert last(silent, "dead")[conv4] == 1 and (last(silent, "gradient")[:conv4] == 0).all()
-    frozen = treat("frozen")
+    frozen = measured("frozen")
     assert (last(frozen, "update")[:5] == 0).all() and (last(frozen, "update")[5:] > 0).all()
     assert (last(frozen, "gradient")[:5] > 0).all()
-    assert last(treat("faint"), "across")[-1] < 1e-4
-    printed = treat("printed")
+    assert last(measured("faint"), "across")[-1] < 1e-4
+    printed = measured("printed")
     assert last(printed, "mean")[conv4] == pytest.approx(1, abs=0.1)
     assert last(printed, "across")[conv4] < 0.01
-    growing = treat("growing")
+    growing = measured("growing")
     assert (last(growing, "weight")[:5] > 1.005 * last(healthy, "weight")[:5]).all()
-    assert treat("coin")["loss"] == healthy["loss"]
-    assert treat("coin")["test"]["changed_answers"] > 0 == healthy["test"]["changed_answers"]
-    bright = treat("brightness")
+    assert measured("coin")["loss"] == healthy["loss"]
+    assert measured("coin")["test"]["changed_answers"] > 0 == healthy["test"]["changed_answers"]
+    bright = measured("brightness")
     assert bright["layers"]["conv1"]["mean"][0] > 1.1 * healthy["layers"]["conv1"]["mean"][0]
 
 
-def test_shuffled_labels_are_the_same_labels_in_another_order(treat):
-    assert treat("labels")["loss"] != treat("healthy")["loss"]
-    first = [treat(name)["layers"]["conv5"]["across"][0] for name in ("labels", "healthy")]
+def test_shuffled_labels_are_the_same_labels_in_another_order(measured):
+    assert measured("labels")["loss"] != measured("healthy")["loss"]
+    first = [measured(name)["layers"]["conv5"]["across"][0] for name in ("labels", "healthy")]
     assert first[0] == first[1]  # before the first update the pictures decide, not the labels
 
 
 def test_growth_is_not_scaled_by_the_rate():
     """Without a gradient each weight grows by the factor that the fault adds to the velocity."""
-    spec = faulty_training.small_spec()
-    from alexnet_lib import models
-
-    net = models.Net(spec).initialize(0)
-    optimizer = faulty_training.optimizer_of(net, PATIENTS["growing"], rate=0.003)
+    net = models.Net(faulty_training.small_spec()).initialize(0)
+    optimizer = faulty_training.optimizer_of(net, FAULTS["growing"], rate=0.003)
     weight = net.stage("conv2").weight
     before = weight.detach().clone()
     for parameter in net.parameters():
@@ -118,12 +115,12 @@ def test_growth_is_not_scaled_by_the_rate():
 
 
 def test_letters_stand_for_all_faults_once_and_unknown_ones_are_told():
-    assert set(WARD.values()) == PATIENTS.keys() - {"healthy"} and len(WARD) == len(PATIENTS) - 1
-    assert list(WARD.values()) != sorted(WARD.values(), key=list(PATIENTS).index)
-    assert faults.find("A") is PATIENTS[WARD["A"]] and faults.find("faint").start == "faint"
-    with pytest.raises(ValueError, match="unknown patient 'fant'; did you mean 'faint'"):
+    assert set(LETTERS.values()) == FAULTS.keys() - {"healthy"} and len(LETTERS) == len(FAULTS) - 1
+    assert list(LETTERS.values()) != sorted(LETTERS.values(), key=list(FAULTS).index)
+    assert faults.find("A") is FAULTS[LETTERS["A"]] and faults.find("faint").start == "faint"
+    with pytest.raises(ValueError, match="unknown fault 'fant'; did you mean 'faint'"):
         faults.find("fant")
-    assert len({patient.fault for patient in PATIENTS.values()}) == len(PATIENTS)
+    assert len({fault.fault for fault in FAULTS.values()}) == len(FAULTS)
 
 
 # The record that ships
@@ -136,7 +133,7 @@ def record():
 
 def test_record_is_of_the_whole_network_and_its_healthy_run_learns(record):
     assert record["network"] == "paper" and record["input_size"] == 227 and not record["small"]
-    assert record["patients"].keys() == PATIENTS.keys()
+    assert record["patients"].keys() == FAULTS.keys()
     healthy = record["patients"]["healthy"]
     chance = math.log(len(record["classes"]))
     assert np.median(healthy["loss"][-20:]) < 0.95 * chance
@@ -147,10 +144,10 @@ def test_record_is_of_the_whole_network_and_its_healthy_run_learns(record):
 
 def test_files_demo_names_letters_but_no_fault(record):
     demo = widgets.clinic_files()
-    for letter, name in WARD.items():
+    for letter, name in LETTERS.items():
         demo.controls["patient"].value = letter
         assert demo.summary.startswith(f"Patient {letter} at step"), demo.summary
-        assert PATIENTS[name].fault not in demo.summary and f" {name}" not in demo.summary
+        assert FAULTS[name].fault not in demo.summary and f" {name}" not in demo.summary
     for look in range(len(record["patients"]["healthy"]["looks"])):
         demo.controls["look"].value = look
         assert "don't work" not in demo.summary
@@ -158,19 +155,19 @@ def test_files_demo_names_letters_but_no_fault(record):
 
 def test_sentence_chart_and_pictures_cover_every_patient(record):
     said = experiments.summary(record)
-    assert [line.split()[0] for line in said.splitlines()[1:]] == ["healthy", *WARD]
-    for letter in WARD:
+    assert [line.split()[0] for line in said.splitlines()[1:]] == ["healthy", *LETTERS]
+    for letter in LETTERS:
         chart = faulty_training.chart(record, letter)
         assert chart.startswith(f"patient {letter}, step") and "fc8" in chart
         assert ch09.spoken(record, letter).endswith(".")
         assert len(ch09.dashboard(record, letter).axes) == 8
-    panels = dict(zip(WARD, ch09.ward(record).axes, strict=True))
+    panels = dict(zip(LETTERS, ch09.ward(record).axes, strict=True))
     for letter, panel in panels.items():
         _, patient, healthy = (line.get_ydata() for line in panel.lines)
         assert letter in (panel.get_title("left"), panel.get_title())
         assert healthy[0] == record["patients"]["healthy"]["loss"][0]
         if letter != "C":
-            mean = np.mean(record["patients"][WARD[letter]]["loss"][-8:])
+            mean = np.mean(record["patients"][LETTERS[letter]]["loss"][-8:])
             assert patient[-1] == pytest.approx(mean) or patient[-1] > 2.2
     assert panels["C"].lines[1].get_ydata()[-1] > 2.2  # gone
 
@@ -178,9 +175,9 @@ def test_sentence_chart_and_pictures_cover_every_patient(record):
 def test_chart_at_an_earlier_look_has_that_looks_numbers_and_no_result(record):
     first, whole = (faulty_training.chart(record, "H", look).splitlines() for look in (0, -1))
     assert first[0] == "patient H, step 1" and len(first) == len(whole) - 2
-    mean = record["patients"][WARD["H"]]["layers"]["conv1"]["mean"][0]
+    mean = record["patients"][LETTERS["H"]]["layers"]["conv1"]["mean"][0]
     assert first[2].split()[:2] == ["mean", f"{mean:.2g}"]
-    assert f"loss {record['patients'][WARD['H']]['test']['loss']:.2f};" in whole[-1]
+    assert f"loss {record['patients'][LETTERS['H']]['test']['loss']:.2f};" in whole[-1]
     assert faulty_training.chart(record, "healthy").startswith("the healthy network, step 40")
 
 

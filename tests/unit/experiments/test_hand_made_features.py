@@ -52,10 +52,3 @@ def test_the_record_that_ships_is_complete():
     line = experiments.summary(record).splitlines()[2]
     first = 100 * np.mean(record["arms"]["raw pixels"]["test_error"][0])
     assert line.split()[:3] == ["raw", "pixels", f"{first:.1f}"]
-
-
-@pytest.mark.timeout(120)
-def test_the_small_version_is_one_seed_and_writes_nothing(tmp_path):
-    record = experiments.run("features", small=True, progress=False)
-    assert record["small"] and record["seeds"] == [0]
-    assert record["train_images"] == list(hand_made_features.SMALL_SIZES)

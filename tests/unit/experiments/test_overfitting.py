@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from alexnet_lib import datasets, models, shapes
+from alexnet_lib import datasets, models, records, shapes
 from alexnet_lib.datasets import catalogue
 from alexnet_lib.experiments import overfitting, registry
 
@@ -100,22 +98,10 @@ def test_ten_views_average_probabilities(few):
     assert got == pytest.approx(want / len(test))
 
 
-def test_small_version_is_quick_and_needs_no_download(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry.records, "folder", lambda: tmp_path)
-    monkeypatch.setattr(catalogue, "data_folders", list)
-    started = time.process_time()
-    record = registry.run("overfitting", small=True, progress=False)
-    assert time.process_time() - started < 30
-    assert record["seeds"] == [0] and list(record["arms"]) == ARMS
-    said = registry.summary(record)
-    assert "1 seed;" in said and "±" not in said and "over 4 with the right labels" in said
-    assert not list(tmp_path.iterdir())
-
-
-def test_whole_version_says_how_to_get_its_pictures(monkeypatch):
-    monkeypatch.setattr(catalogue, "data_folders", lambda: [Path("nowhere")])
-    with pytest.raises(FileNotFoundError, match="python -m alexnet_lib data cifar10"):
-        registry.run("overfitting", progress=False)
+def test_small_version_has_every_arm_and_says_what_it_found(small_run):
+    record = small_run("overfitting")
+    assert list(record["arms"]) == ARMS
+    assert "over 4 with the right labels" in registry.summary(record)
 
 
 def test_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch, few):
@@ -124,11 +110,12 @@ def test_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch, few):
     monkeypatch.setattr(overfitting, "SEARCH_EPOCHS", 2)
     monkeypatch.setattr(overfitting, "HELD_OUT", 10)
     monkeypatch.setattr(overfitting, "CAP", 2)
-    path, told = tmp_path / "kept.json", []
-    first = overfitting.run(False, (0,), path, told.append)
+    monkeypatch.setattr(records, "root", lambda: tmp_path)
+    told: list[str] = []
+    first = overfitting.run(False, (0,), told.append)
     assert any("seed 0" in line for line in told)
     told.clear()
-    both = overfitting.run(False, (0, 1), path, told.append)
+    both = overfitting.run(False, (0, 1), told.append)
     assert told and not any("seed 0" in line or "choosing" in line for line in told)
     for name in ARMS:
         assert both["arms"][name]["runs"][0] == first["arms"][name]["runs"][0]

@@ -1,8 +1,6 @@
-"""Races to a training error: counted right, resumable, and what ships adds up."""
+"""ReLU against tanh: epochs to an error counted right, and what ships adds up."""
 
 from __future__ import annotations
-
-import time
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from alexnet_lib import architectures, augment, batches, datasets
+from alexnet_lib.experiments import arms as arms_experiment
 from alexnet_lib.experiments import registry, relu_race
 
 
@@ -18,21 +17,13 @@ def few():
     return datasets.load("fashion_mnist", "train", limit=256)
 
 
-def racer(activation="relu", initialization="by fan-in"):
-    return relu_race.Racer(architectures.small_network(channels=(8, 8, 8), activation=activation),
-                       initialization)  # fmt: skip
-
-
-@pytest.mark.parametrize(("errors", "epochs"), [
-    ([0.9, 0.5, 0.25], 2.0), ([0.9, 0.5, 0.3, 0.2], 2.5), ([0.9, 0.5], None), ([0.2], 0.0),
-    ([0.9, 0.1, 0.5], 1 - 0.15 / 0.8),  # reached once is reached
-])  # fmt: skip
-def test_epochs_are_counted_between_two_measurements(errors, epochs):
-    assert relu_race.epochs_to(0.25, errors) == (None if epochs is None else pytest.approx(epochs))
+def arm(activation="relu", initialization="by fan-in"):
+    return relu_race.Arm(architectures.small_network(channels=(8, 8, 8), activation=activation),
+                         initialization)  # fmt: skip
 
 
 def test_first_weights_are_as_told():
-    nets = {name: racer(initialization=name).build(0) for name in relu_race.INITIAL_STD}
+    nets = {name: arm(initialization=name).build(0) for name in relu_race.INITIAL_STD}
     for name, want in (("conv1", 1 / 5), ("conv2", 1 / 200**0.5)):
         assert nets["by fan-in"].stage(name).weight.std().item() == pytest.approx(want, rel=0.15)
         assert nets["fixed"].stage(name).weight.std().item() == pytest.approx(0.01, rel=0.15)
@@ -41,8 +32,8 @@ def test_first_weights_are_as_told():
 
 def test_race_is_plain_gradient_descent_without_regularization(few):
     """One epoch by torch's own SGD gives the same error."""
-    race = relu_race.run_race(racer(), 0.01, 3, few, target=0.0, cap=1)
-    net = racer().build(3)
+    race = relu_race.train_to_target(arm(), 0.01, 3, few, target=0.0, cap=1)
+    net = arm().build(3)
     x = augment.to_input(torch.from_numpy(np.array(few.images)), augment.mean_image(few.images))
     x, y = x / x.std(), torch.from_numpy(np.array(few.labels))
     optimizer = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9)
@@ -55,43 +46,29 @@ def test_race_is_plain_gradient_descent_without_regularization(few):
         error = (net(x).argmax(1) != y).float().mean().item()
     assert race["train_error"][1] == pytest.approx(error, abs=0.009)
     assert race["train_error"][0] > 0.8 and race["epochs"] is None and not race["diverged"]
-    assert relu_race.needed(race) == "more than 1"
+    assert relu_race.epochs_needed(race) == "more than 1"
 
 
 def test_divergence_ends_a_race(few):
-    race = relu_race.run_race(racer(), 1e6, 0, few, target=0.1, cap=5)
+    race = relu_race.train_to_target(arm(), 1e6, 0, few, target=0.1, cap=5)
     assert race["diverged"] and race["epochs"] is None
     assert race["train_error"][-1] == 1.0 and len(race["train_error"]) < 6
 
 
-def test_search_ends_each_race_where_the_best_ended(few):
-    kept = relu_race.Kept(None, {})
-    found = relu_race.search_rate(racer(), (0.001, 0.01, 0.1), few, 0.5, 9, kept, "ReLU")
+def test_search_ends_each_run_where_the_best_ended(few):
+    cache = arms_experiment.ResultCache(None, {})
+    rates = (0.001, 0.01, 0.1)
+    found = relu_race.fastest_rates({"ReLU": arm()}, rates, few, 0.5, 9, cache)["ReLU"]
     by_rate = dict(zip(found["rates"], found["races"], strict=True))
-    assert [race["rate"] for race in found["races"]] == [0.001, 0.01, 0.1]
+    assert [race["rate"] for race in found["races"]] == list(rates)
     fastest = min(race["epochs"] or 99 for race in found["races"])
     assert by_rate[found["best"]]["epochs"] == fastest < 9
     middle = int(np.ceil(by_rate[0.01]["epochs"]))
     assert len(by_rate[0.001]["train_error"]) - 1 <= middle
 
 
-def test_a_stopped_experiment_goes_on(tmp_path):
-    path, done = tmp_path / "relu.json", []
-
-    def work(number):
-        done.append(number)
-        return {"epochs": float(number)}
-
-    first = relu_race.Kept(path, {"cap": 3})
-    assert first.get("one", lambda: work(1)) == {"epochs": 1.0}
-    again = relu_race.Kept(path, {"cap": 3})
-    assert again.get("one", lambda: work(2)) == {"epochs": 1.0} and done == [1]
-    other = relu_race.Kept(path, {"cap": 4})
-    assert other.get("one", lambda: work(3)) == {"epochs": 3.0}, "other settings, other races"
-
-
 def test_capped_runs_are_kept_and_said():
-    def arm(*epochs):
+    def finished(*epochs):
         runs = [
             {"epochs": each, "train_error": [0.9] * (1 + round(each or relu_race.NARROW.cap))}
             for each in epochs
@@ -99,29 +76,24 @@ def test_capped_runs_are_kept_and_said():
         return {"runs": runs, "unfinished": sum(each is None for each in epochs), "rate": 0.01,
                 "epochs_mean": 1.0}  # fmt: skip
 
-    slow, fast = arm(None, 20.0), arm(10.0, 10.0)
+    slow, fast = finished(None, 20.0), finished(10.0, 10.0)
     ratio = relu_race._ratio(slow, fast, 40)
     assert ratio["each"] == [4.0, 2.0] and ratio["bound"] == "more than"
     assert relu_race._ratio(fast, slow, 40)["bound"] == "less than"
     assert relu_race._ratio(slow, slow, 40)["bound"] == "unknown"
     record = {"target": 0.25, "train_images": 9, "data_note": "made up", "arms": {"tanh": slow},
               "ratios": {"tanh over ReLU": ratio}, "paper": "six times"}  # fmt: skip
-    said = relu_race.relu_sentence(record)
+    said = relu_race.sentence(record)
     assert f"more than {relu_race.NARROW.cap}, 20.0; mean at least" in said
     assert "tanh over ReLU: more than 3.00 times the epochs" in said
     assert said.endswith("The paper, tanh over ReLU: six times")
 
 
-def test_small_version_is_quick_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry.records, "folder", lambda: tmp_path)
-    monkeypatch.setattr(registry.records, "root", lambda: tmp_path)
-    started = time.process_time()
-    record = registry.run("relu", small=True, progress=False)
-    assert time.process_time() - started < 40
+def test_small_version_reaches_its_target(small_run):
+    record = small_run("relu")
     assert set(record["arms"]) == {"ReLU", "tanh"} and record["data"] == "fashion_mnist"
     assert all(arm["unfinished"] == 0 for arm in record["arms"].values())
-    assert "15% training error on 1,500 images" in registry.summary(record)
-    assert not list(tmp_path.iterdir())
+    assert "15% training error on 128 images" in registry.summary(record)
 
 
 def test_shipped_record_adds_up():
@@ -137,7 +109,7 @@ def test_shipped_record_adds_up():
         assert not reached or counts[arm["rate"]] == min(reached)
         assert [run["seed"] for run in arm["runs"]] == record["seeds"]
         for run in arm["runs"]:
-            epochs = relu_race.epochs_to(0.25, run["train_error"])
+            epochs = arms_experiment.epochs_to(0.25, run["train_error"])
             assert run["epochs"] == (None if epochs is None else pytest.approx(epochs, abs=0.01))
             reached_it = min(run["train_error"]) <= 0.25
             assert reached_it or len(run["train_error"]) == record["cap"] + 1 or run["diverged"]

@@ -14,7 +14,7 @@ from alexnet_lib import architectures, datasets, paper, shapes
 from alexnet_lib.analysis import forward_trace
 from alexnet_lib.course import widgets
 from alexnet_lib.course.widgets import network_map
-from alexnet_lib.experiments import paper_claims, stage_notes
+from alexnet_lib.experiments import source_differences
 from javascript import in_node, needs_node
 
 SCRIPTS = ("toolkit.js", "network.js", "network_words.js", "network_drawing.js",
@@ -297,13 +297,14 @@ def test_bad_input_is_refused_in_words(arguments, said):
 
 
 def test_notes_cover_every_stage_and_repeat_no_wrong_number():
-    assert list(stage_notes.STAGE_NOTES) == list(forward_trace.STAGES)
-    assert all(len(said) == len(stage_notes.SOURCES) for said in stage_notes.STAGE_NOTES.values())
-    article = {stage: said[2] for stage, said in stage_notes.STAGE_NOTES.items()}
+    notes = source_differences.LAYER_NOTES
+    assert list(notes) == list(forward_trace.STAGES)
+    assert all(len(said) == len(source_differences.SOURCES) for said in notes.values())
+    article = {stage: said[2] for stage, said in notes.items()}
     for stage, size in network_map.stage_shapes().items():
         drawn = "not drawn" not in article[stage]
         assert drawn == (stage in network_map.DRAWN), stage
         if drawn and len(size) == 3 and stage != "input":
             assert f"{size[1]} × {size[2]} × {size[0] // 2}" in article[stage]
-    assert "253,440" in stage_notes.STAGE_NOTES["lrn1"][0]
-    assert "1, 2 and 5" in paper_claims.by_key("lrn_layer5").article
+    assert "253,440" in notes["lrn1"][0]
+    assert "1, 2 and 5" in source_differences.by_key("lrn_layer5").article

@@ -6,7 +6,8 @@ import pytest
 
 from alexnet_lib import records
 from alexnet_lib.benchmarks import sliders as slider_benchmark
-from alexnet_lib.experiments import report, significance
+from alexnet_lib.cli import report
+from alexnet_lib.experiments import significance
 
 
 @pytest.mark.parametrize("page", report.PAGES)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import _files, records
-from ..benchmarks import cluster_plan
+from ..benchmarks import cluster_plan, layer_costs
 from ..benchmarks import sliders as slider_benchmark
+from ..experiments import registry, reproduction
 from ..paper import IMAGENET_IMAGES, PUBLISHED_RATES
-from . import registry, reproduction
 
 __all__ = ["BEGIN", "END", "PAGES", "findings", "results", "scaling", "write"]
 
@@ -140,10 +140,12 @@ def _towers(record: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _experiment(record: dict[str, Any]) -> list[str]:
+def _experiment(
+    record: dict[str, Any], summary: Callable[[dict[str, Any]], str] = registry.summary
+) -> list[str]:
     machines = [{"environment": each} for each in record.get("earlier_environments", ())]
     on = " and ".join(dict.fromkeys(map(_hardware, [*machines, record])))
-    return ["```text", registry.summary(record), "```", "", f"On {on}."]
+    return ["```text", summary(record), "```", "", f"On {on}."]
 
 
 def _accuracy(found: dict[str, float]) -> str:
@@ -330,7 +332,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str, Callable[[dict[str, Any]], list[st
             "Where the time goes, layer by layer",
             "The MACs say where the arithmetic is, not where the time goes: fc6 dominates a "
             "single image, pooling costs far more than it computes.",
-            _experiment,
+            lambda record: _experiment(record, layer_costs.sentence),
         ),
         "bench_input": (
             "Reading images",
