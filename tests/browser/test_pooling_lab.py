@@ -12,10 +12,11 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),  # one server, one browser
 ]
 CELLS = (  # as in chapter 03
-    "from alexnet_lib import datasets, experiments, pretrained\n"
+    "from alexnet_lib import datasets, pretrained\n"
+    "from alexnet_lib.analysis import lrn_maps\n"
     "from alexnet_lib.course import widgets",
     "filters = pretrained.learned_filters()['conv1.weight']\n"
-    "cat = experiments.lrn_maps(datasets.photo('cat'), filters)['before']\n"
+    "cat = lrn_maps.before_and_after(datasets.photo('cat'), filters)['before']\n"
     "widgets.PoolingLab({'a cat, filter 48': cat[48]})",
 )
 
