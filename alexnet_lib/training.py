@@ -57,13 +57,13 @@ def fit(
         with session.running():
             while run.epoch < run.total_epochs:
                 for x, y in session.batches_left():  # x (N, C, H, W), y (N,)
-                    session.begin_step()
+                    session.begin_step()  # the learning rate, dropout's seed, no gradients yet
                     with session.autocast:
-                        logits = session.net(x)
+                        logits = session.net(x)  # (N, classes)
                         loss, right = session.loss(logits, y)
                     (loss * session.weight).backward()
-                    stop, save = session.add_up(loss, right)
-                    with undivided():
+                    stop, save = session.add_up(loss, right)  # over all processes
+                    with undivided():  # Ctrl-C waits, so that no checkpoint keeps half a step
                         session.optimizer.step()
                         session.end_step()
                     if session.report_step() or stop:
