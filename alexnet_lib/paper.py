@@ -24,7 +24,7 @@ __all__ = [
     "ERRORS_2012",
     "IMAGENET_IMAGES",
     "LrnConvention",
-    "PUBLISHED_RATES",
+    "PUBLISHED_THROUGHPUT",
     "RECIPES",
     "Recipe",
     "STOPPED_2012",
@@ -250,7 +250,7 @@ TRANSFERS: tuple[tuple[str, str, bool], ...] = (
 IMAGENET_IMAGES = 1_281_167  # training pictures of ILSVRC 2012
 
 #: Published training rates of one GPU, images/s, and their source. None was measured here.
-PUBLISHED_RATES: dict[str, tuple[int, str]] = {
+PUBLISHED_THROUGHPUT: dict[str, tuple[int, str]] = {
     "P100": (2_890, "TensorFlow benchmarks 2017, AlexNet on real data, one P100"),
     "V100": (5_148, "TensorFlow, AlexNet, one V100"),
 }

@@ -17,13 +17,13 @@ BYTES_AN_IMAGE = {"raw": 3 * 256 * 256, "jpeg": 17_000}
 class Site:
     """A place to compute, each figure an assumption until it's measured there.
 
-    rate: images/s of one GPU that nothing keeps waiting (`bench step --device cuda`).
+    throughput: images/s of one GPU that nothing keeps waiting (`bench step --device cuda`).
     node_gpus: GPUs in one machine. bus: GB/s between the GPUs of a machine. network: GB/s between
     machines, each. cores: of a machine. decode: JPEG pictures a core reads in a second. price: of
     a GPU for an hour, in any currency.
     """
 
-    rate: float
+    throughput: float
     node_gpus: int = 8
     bus: float = 10.0
     network: float = 12.5
@@ -34,14 +34,14 @@ class Site:
 
 @dataclass(frozen=True)
 class Plan:
-    """One run: see `plan`. Seconds are of one step; rates are images/s of the whole run."""
+    """One run: see `plan`. Seconds are of one step; throughput is images/s of the whole run."""
 
     gpus: int
     batch_size: int
     step_compute: float
     step_network: float
     step_input: float
-    rate: float
+    throughput: float
     hours: float
     gpu_hours: float
     cost: float
@@ -63,7 +63,7 @@ def plan(
     network and input overlap, so a step takes what the slowest of them takes: a lower bound.
     Raises ValueError for less than one GPU, image or epoch, and for an unknown kind.
     """
-    given = {"gpus": gpus, "images": images, "epochs": epochs, "rate": site.rate}
+    given = {"gpus": gpus, "images": images, "epochs": epochs, "throughput": site.throughput}
     for name, value in given.items():
         if value <= 0:
             raise ValueError(f"{name} is {value}; it must be above 0.")
@@ -74,18 +74,18 @@ def plan(
     wire = site.network if gpus > site.node_gpus else site.bus
     here = min(gpus, site.node_gpus)
     seconds = {
-        "compute": per_gpu / site.rate,
+        "compute": per_gpu / site.throughput,
         "network": sent / (wire * 1e9),
         "input": here * per_gpu / (site.cores * site.decode) if kind == "jpeg" else 0.0,
     }
     step = max(seconds.values())
-    rate = gpus * per_gpu / step
-    hours = images * epochs / rate / 3600
+    throughput = gpus * per_gpu / step
+    hours = images * epochs / throughput / 3600
     return Plan(
         gpus=gpus, batch_size=gpus * per_gpu, step_compute=seconds["compute"],
-        step_network=seconds["network"], step_input=seconds["input"], rate=rate, hours=hours,
-        gpu_hours=hours * gpus, cost=hours * gpus * site.price, sent_a_step=sent,
-        read_a_second=rate * BYTES_AN_IMAGE[kind], waits_for=max(seconds, key=seconds.get),
+        step_network=seconds["network"], step_input=seconds["input"], throughput=throughput,
+        hours=hours, gpu_hours=hours * gpus, cost=hours * gpus * site.price, sent_a_step=sent,
+        read_a_second=throughput * BYTES_AN_IMAGE[kind], waits_for=max(seconds, key=seconds.get),
     )
 
 
@@ -100,7 +100,7 @@ def table(site: Site, gpus: tuple[int, ...] = (1, 8, 64), **options) -> str:
         p = plan(site, count, **options)
         times = ", ".join(f"{1000 * t:.1f}" for t in (p.step_compute, p.step_network, p.step_input))
         lines.append(
-            f"| {p.gpus} | {p.batch_size:,} | {times} | {p.rate:,.0f} | {p.hours:,.2f} "
+            f"| {p.gpus} | {p.batch_size:,} | {times} | {p.throughput:,.0f} | {p.hours:,.2f} "
             f"| {p.gpu_hours:,.0f} | {p.cost:,.0f} | {p.sent_a_step / 1e6:,.0f} MB "
             f"| {p.read_a_second / 1e6:,.0f} MB | {p.waits_for} |"
         )

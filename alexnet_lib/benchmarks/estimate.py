@@ -1,28 +1,38 @@
-"""What a training run will take, before it starts: time, memory, disk."""
+"""What a training run will take, before it starts: time, memory, disk, from its throughput."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from .. import architectures, records, shapes
+import numpy as np
+
+from .. import architectures, models, records, shapes, training
 from ..architectures import NetworkSpec
+from ..datasets import ImageSet
+from ..paper import Recipe
+from ..runs import Run
 
-__all__ = ["Estimate", "byte_words", "duration", "estimate", "recorded_rate"]
+__all__ = [
+    "Estimate", "byte_words", "duration", "estimate", "measure_throughput", "recorded_throughput",
+]
 
 FORWARD_SHARE = 1 / 3  # of a training step's arithmetic; backward takes the rest
 FLOAT = 4  # bytes
+MOST_STEPS = 40  # that are timed
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What a run takes.
 
-    steps: of an epoch. seconds: of an epoch, measuring included; None where no pace is known.
-    weights: bytes of weights, gradients and momentum, and of scratch, the largest layer once more
-    for the update in the making. maps: bytes that a batch leaves behind in
-    every layer for the way back. pictures: bytes of pictures held in memory. checkpoint: bytes on
-    disk; for a moment twice as many, as the old one goes when the new one is whole. packed: bytes
-    of pictures that are still to be written to disk.
+    steps: of an epoch. seconds: of an epoch, evaluation included, None where no throughput is
+    known. weights: bytes of weights, gradients and momentum, and of scratch, the largest layer once
+    more for the update in the making. maps: bytes that a batch leaves behind in every layer for the
+    way back. pictures: bytes of pictures held in memory. checkpoint: bytes on disk; for a moment
+    twice as many, as the old one goes when the new one is whole. packed: bytes of pictures that are
+    still to be written to disk.
     """
 
     steps: int
@@ -44,18 +54,18 @@ class Estimate:
         """All bytes that the disk must have free."""
         return 2 * self.checkpoint + self.packed
 
-    def sentence(self, epochs: int, batch_size: int, pace: str = "") -> str:
-        """Say it in words. pace: where the images a second come from, for the end of a clause."""
+    def sentence(self, epochs: int, batch_size: int, source: str = "") -> str:
+        """Say it in words. source: of the throughput, for the end of a clause."""
         steps = f"{self.steps:,} step{'s' * (self.steps > 1)} an epoch"
         if self.seconds is None:
             time = f"{steps}; how long one takes, Measure will tell."
         elif epochs == 1:
             steps = steps.removesuffix(" an epoch")
-            time = f"Time: about {duration(self.seconds)} for {steps}{pace}."
+            time = f"Time: about {duration(self.seconds)} for {steps}{source}."
         else:
             time = (
                 f"Time: about {duration(self.seconds)} an epoch, "
-                f"{duration(self.seconds * epochs)} in all, {steps}{pace}."
+                f"{duration(self.seconds * epochs)} in all, {steps}{source}."
             )
         held = f", {byte_words(self.pictures)} the pictures" if self.pictures else ""
         packed = f", and {byte_words(self.packed)} for the pictures" if self.packed else ""
@@ -70,12 +80,12 @@ class Estimate:
 
 def estimate(
     spec: NetworkSpec, train: int, val: int, batch_size: int, side: int, *,
-    rate: float | None = None, held: bool = True, packed: bool = True,
+    throughput: float | None = None, held: bool = True, packed: bool = True,
 ) -> Estimate:
     """Calculate what a run takes.
 
-    train, val: pictures. side: of a picture as it is kept, pixels. rate: training images a
-    second, None if not known; measuring a picture counts a third. held: the pictures lie in
+    train, val: pictures. side: of a picture as it is kept, pixels. throughput: training images a
+    second, None if not known; evaluating a picture counts a third. held: the pictures lie in
     memory, as rendered ones do. packed: none is still to be packed onto the disk.
     Raises ValueError for less than one picture or a batch of none.
     """
@@ -87,7 +97,7 @@ def estimate(
     pictures = (train + val) * side * side * spec.input_channels
     return Estimate(
         steps=-(-train // batch_size),
-        seconds=None if rate is None else (train + FORWARD_SHARE * val) / rate,
+        seconds=None if throughput is None else (train + FORWARD_SHARE * val) / throughput,
         weights=FLOAT * (3 * totals.parameters + largest),
         scratch=FLOAT * largest,
         maps=min(batch_size, train) * totals.bytes_with_input,
@@ -97,7 +107,7 @@ def estimate(
     )
 
 
-def recorded_rate(spec: NetworkSpec) -> float:
+def recorded_throughput(spec: NetworkSpec) -> float:
     """Return the images a second of the shipped run of the paper's network, on its machine.
 
     For another network it is scaled by the multiplications of a picture, which is a rough guess.
@@ -106,6 +116,37 @@ def recorded_rate(spec: NetworkSpec) -> float:
     seen = len(run["epochs"]) * (run["train_images"] + FORWARD_SHARE * run["val_images"])
     paper = shapes.totals(architectures.network("paper", run["classes"])).macs
     return seen / run["seconds"] * paper / shapes.totals(spec).macs
+
+
+def measure_throughput(
+    spec: NetworkSpec, recipe: Recipe, batch_size: int, side: int, device: str = "auto",
+    seconds: float = 4.0, stop: Callable[[], bool] | None = None,
+) -> float:
+    """Train on noise for a moment and return images a second.
+
+    spec, recipe, batch_size, device: of the run that is planned. side: of its pictures, pixels.
+    The first step, which is slower, doesn't count; then steps are timed until `seconds` are over,
+    at least one. stop: asked after each step; True ends it, with what has been timed by then.
+    Errors as `training.fit` has them.
+    """
+    classes = [str(number) for number in range(spec.layers[-1].channels)]
+    shape = (batch_size, side, side, spec.input_channels)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    labels = np.arange(batch_size, dtype=np.int64) % len(classes)
+    pictures = ImageSet(noise, labels, classes, "noise", "train")
+    times: list[float] = []
+
+    def watch(run: Run) -> bool:
+        times.append(time.perf_counter())
+        asked = stop is not None and stop()
+        return len(times) > 1 and (asked or times[-1] - times[0] >= seconds)
+
+    still = replace(recipe, rate=1e-9)  # noise teaches nothing, and its loss must stay a number
+    training.fit(
+        models.build(spec, seed=0), pictures, None, still, epochs=MOST_STEPS,
+        batch_size=batch_size, device=device, on_step=watch,
+    )
+    return batch_size * (len(times) - 1) / max(times[-1] - times[0], 1e-9)
 
 
 def duration(seconds: float) -> str:

@@ -323,8 +323,9 @@ def _results(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from ..benchmarks import cluster_plan
 
-    names = ("rate", "node_gpus", "bus", "network", "cores", "decode", "price")
-    site = cluster_plan.Site(**{name: getattr(options, name) for name in names})
+    names = ("node_gpus", "bus", "network", "cores", "decode", "price")
+    given = {name: getattr(options, name) for name in names}
+    site = cluster_plan.Site(throughput=options.rate, **given)
     print(cluster_plan.table(
         site, tuple(options.gpus), epochs=options.epochs, per_gpu=options.per_gpu,
         kind=options.kind, bytes_a_weight=2 if options.compress_gradients else 4,

@@ -13,7 +13,7 @@ from .. import _files, records
 from ..benchmarks import cluster_plan, layer_costs
 from ..benchmarks import sliders as slider_benchmark
 from ..experiments import registry, reproduction
-from ..paper import IMAGENET_IMAGES, PUBLISHED_RATES
+from ..paper import IMAGENET_IMAGES, PUBLISHED_THROUGHPUT
 
 __all__ = ["BEGIN", "END", "PAGES", "findings", "results", "scaling", "write"]
 
@@ -394,10 +394,10 @@ def scaling() -> str:
         f"{jpeg:,.0f} pictures a second from JPEG shards; from raw ones "
         f"{read['times']['raw shards']['images_per_second'] / read['cores']:,.0f}.",
     ]
-    for name, (rate, source) in PUBLISHED_RATES.items():
-        site = cluster_plan.Site(rate=rate, decode=round(jpeg))
+    for name, (throughput, source) in PUBLISHED_THROUGHPUT.items():
+        site = cluster_plan.Site(throughput=throughput, decode=round(jpeg))
         parts.append(
-            f"**{name}**: {rate:,} images/s a GPU ({source}).\n\n{cluster_plan.table(site)}"
+            f"**{name}**: {throughput:,} images/s a GPU ({source}).\n\n{cluster_plan.table(site)}"
         )
     return "\n\n".join(parts)
 

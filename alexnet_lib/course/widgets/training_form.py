@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from ... import checkpoints, models, records, training
 from ..._errors import unknown_name
-from ...benchmarks import estimate, paces
+from ...benchmarks import estimate
 from ...runs import Run
 from .desk_words import end_words, free_bytes, in_desk_words, left_out_words, next_free
 from .python_demo import DemoManners, sentence_html
@@ -78,7 +78,7 @@ class TrainingDesk(ipywidgets.VBox):
         self.state, self.summary, self.estimate = "idle", "", ""
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
-        self._rates: dict[tuple, float] = {}  # what was measured here
+        self._measured: dict[tuple, float] = {}  # what was measured here
         self._monitor: TrainingMonitor | None = None
         self._quiet, self._stop_after = False, None
         self.controls = self._make_controls(first, str(out))
@@ -206,15 +206,16 @@ class TrainingDesk(ipywidgets.VBox):
             )
         spec = chosen.network(there.classes)
         device = training.choose_device(chosen.device)
-        rate, pace = self._rates.get(self._key(chosen)), ", at the pace measured here"
-        if rate is None and device.type == "cpu":
-            rate, pace = estimate.recorded_rate(spec), ", at the pace of our record's two cores"
+        throughput, source = self._measured.get(self._key(chosen)), ", at the pace measured here"
+        if throughput is None and device.type == "cpu":
+            throughput = estimate.recorded_throughput(spec)
+            source = ", at the pace of our record's two cores"
         takes = estimate.estimate(
-            spec, there.train, there.val, chosen.batch_size, chosen.side, rate=rate,
+            spec, there.train, there.val, chosen.batch_size, chosen.side, throughput=throughput,
             held=chosen.data in ("shapes", "plain_shapes"), packed=there.packed,
         )
         words = f"{there.train:,} pictures of {there.classes:,} kinds. "
-        words += takes.sentence(chosen.epochs, chosen.batch_size, pace)
+        words += takes.sentence(chosen.epochs, chosen.batch_size, source)
         free = free_bytes(self.out)
         if free is not None and free < takes.disk:
             words += f" Only {estimate.byte_words(free)} are free: make room, or keep it elsewhere"
@@ -287,10 +288,10 @@ class TrainingDesk(ipywidgets.VBox):
         def work() -> None:
             recipe = training.recipe_of(chosen.recipe)
             given = (spec, recipe, chosen.batch_size, chosen.side, chosen.device)
-            rate = paces.measure(*given, stop=self._stopping.is_set)
-            self._rates[key] = rate
+            throughput = estimate.measure_throughput(*given, stop=self._stopping.is_set)
+            self._measured[key] = throughput
             self._reckon()
-            self._say("idle", f"Measured: {rate:,.0f} images a second.")
+            self._say("idle", f"Measured: {throughput:,.0f} images a second.")
 
         self._begin("measuring", "Training on noise for a few seconds, to see the pace.", work)
 

@@ -13,39 +13,40 @@ from alexnet_lib import records
 from alexnet_lib.benchmarks import cluster_plan
 from alexnet_lib.cli import commands as cli
 
-SITE = cluster_plan.Site(rate=1000)
+SITE = cluster_plan.Site(throughput=1000)
 EXAMPLES = records.root() / "docs" / "examples"
 
 
 def test_one_gpu_that_nothing_keeps_waiting():
     plan = cluster_plan.plan(SITE, 1, images=3_600_000, epochs=1)
-    assert (plan.rate, plan.hours, plan.gpu_hours, plan.cost) == (1000, 1, 1, 2)
+    assert (plan.throughput, plan.hours, plan.gpu_hours, plan.cost) == (1000, 1, 1, 2)
     assert (plan.sent_a_step, plan.step_network, plan.waits_for) == (0, 0, "compute")
     assert plan.read_a_second == 17_000_000
 
 
 def test_a_slow_network_sets_the_pace():
-    plan = cluster_plan.plan(replace(SITE, network=0.1, rate=1e6), 64)
+    plan = cluster_plan.plan(replace(SITE, network=0.1, throughput=1e6), 64)
     gradients = 4 * 60_965_224
     assert plan.sent_a_step == pytest.approx(2 * 63 / 64 * gradients)
     assert plan.step_network == pytest.approx(plan.sent_a_step / 1e8)
     assert plan.waits_for == "network"
-    assert plan.rate == pytest.approx(64 * 128 / plan.step_network)
-    half = cluster_plan.plan(replace(SITE, network=0.1, rate=1e6), 64, bytes_a_weight=2)
-    assert half.rate == pytest.approx(2 * plan.rate)
+    assert plan.throughput == pytest.approx(64 * 128 / plan.step_network)
+    half = cluster_plan.plan(replace(SITE, network=0.1, throughput=1e6), 64, bytes_a_weight=2)
+    assert half.throughput == pytest.approx(2 * plan.throughput)
 
 
 def test_within_a_machine_the_bus_counts():
     slow = replace(SITE, network=1e-3)
     assert cluster_plan.plan(slow, 8) == cluster_plan.plan(SITE, 8)
-    assert cluster_plan.plan(slow, 16).rate < cluster_plan.plan(SITE, 16).rate
+    assert cluster_plan.plan(slow, 16).throughput < cluster_plan.plan(SITE, 16).throughput
 
 
 def test_cores_that_decode_too_slowly():
-    plan = cluster_plan.plan(replace(SITE, rate=1e5, cores=2, bus=1e6), 8)
+    plan = cluster_plan.plan(replace(SITE, throughput=1e5, cores=2, bus=1e6), 8)
     assert plan.waits_for == "input"
-    assert plan.rate == pytest.approx(2 * SITE.decode)  # 4,000 a second for the machine
-    assert cluster_plan.plan(replace(SITE, rate=1e5, cores=2), 1, kind="raw").waits_for == "compute"
+    assert plan.throughput == pytest.approx(2 * SITE.decode)  # 4,000 a second for the machine
+    raw = cluster_plan.plan(replace(SITE, throughput=1e5, cores=2), 1, kind="raw")
+    assert raw.waits_for == "compute"
 
 
 @pytest.mark.parametrize(

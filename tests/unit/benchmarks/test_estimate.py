@@ -9,12 +9,14 @@ from alexnet_lib import architectures, models, records, shapes
 from alexnet_lib.benchmarks import estimate as estimate_benchmark
 from alexnet_lib.benchmarks.estimate import byte_words, duration, estimate
 from alexnet_lib.kernels import dispatch
+from alexnet_lib.paper import RECIPES
 
 PAPER = architectures.network("paper", 10)
+SMALL = architectures.small_network()
 
 
 def test_the_papers_network_by_hand():
-    takes = estimate(PAPER, 9_469, 3_925, 64, 256, rate=10.0, held=False, packed=False)
+    takes = estimate(PAPER, 9_469, 3_925, 64, 256, throughput=10.0, held=False, packed=False)
     parameters, fc6 = 56_909_194, 9216 * 4096 + 4096
     assert takes.weights == 4 * (3 * parameters + fc6)
     assert takes.maps == 64 * 5_653_388 - 64 * 4 * 990  # the sheet's, fewer outputs by 990
@@ -43,23 +45,24 @@ def test_nothing_takes_no_time(given):
 
 
 def test_the_sentence_has_time_memory_and_disk():
-    takes = estimate(PAPER, 9_469, 3_925, 64, 256, rate=11.0, held=False, packed=False)
+    takes = estimate(PAPER, 9_469, 3_925, 64, 256, throughput=11.0, held=False, packed=False)
     line = takes.sentence(16, 64, ", at a pace")
     assert "about 16 minutes an epoch, 4.4 hours in all, 148 steps an epoch, at a pace." in line
     assert "Memory: about 1.2 GB, of which 683 MB weights, gradients and momentum" in line
     assert "151 MB scratch room for the largest layer" in line and "362 MB the maps of 64" in line
     assert "Disk: 911 MB for checkpoints, two while saving, and 2.6 GB for the pictures" in line
-    assert "for 1 step," in estimate(PAPER, 5, 0, 5, 256, rate=1.0).sentence(1, 5, ", at a pace")
+    takes = estimate(PAPER, 5, 0, 5, 256, throughput=1.0)
+    assert "for 1 step," in takes.sentence(1, 5, ", at a pace")
 
 
-def test_the_recorded_rate_is_the_records():
+def test_the_recorded_throughput_is_the_records():
     run = records.read("imagenette_paper")
-    rate = estimate_benchmark.recorded_rate(PAPER)
-    takes = estimate(PAPER, run["train_images"], run["val_images"], 64, 256, rate=rate)
+    throughput = estimate_benchmark.recorded_throughput(PAPER)
+    takes = estimate(PAPER, run["train_images"], run["val_images"], 64, 256, throughput=throughput)
     assert takes.seconds * len(run["epochs"]) == pytest.approx(run["seconds"])
     small = architectures.small_network()
     ratio = shapes.totals(PAPER).macs / shapes.totals(small).macs
-    assert estimate_benchmark.recorded_rate(small) == pytest.approx(rate * ratio)
+    assert estimate_benchmark.recorded_throughput(small) == pytest.approx(throughput * ratio)
 
 
 @pytest.mark.parametrize(
@@ -104,3 +107,24 @@ def test_a_batch_leaves_no_more_than_that_behind():
     said = estimate(PAPER, 4, 0, 4, 256).maps
     least = 0.75 if not dispatch.compiled() else 0.6
     assert least * said < sum(kept.values()) < 1.25 * said
+
+
+def test_throughput_is_pictures_by_time_without_the_first_step(monkeypatch):
+    ticks = iter([0.0, 100.0, 100.5, 101.0, 101.5])
+    monkeypatch.setattr(estimate_benchmark.time, "perf_counter", lambda: next(ticks))
+
+    def fit(model, pictures, val, recipe, on_step, **options):
+        assert pictures.images.shape == (6, 28, 28, 1)
+        next(ticks)
+        while not on_step(None):
+            pass
+
+    monkeypatch.setattr(estimate_benchmark.training, "fit", fit)
+    given = (SMALL, RECIPES["modern"], 6, 28, "cpu")
+    assert estimate_benchmark.measure_throughput(*given, seconds=1.2) == pytest.approx(6 * 3 / 1.5)
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_every_recipe_can_be_measured(recipe):
+    given = SMALL, RECIPES[recipe], 8, 28
+    assert 1 < estimate_benchmark.measure_throughput(*given, seconds=0.05) < 1e9

@@ -6,11 +6,10 @@ import json
 import threading
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from alexnet_lib import checkpoints, models, records, training
-from alexnet_lib.benchmarks import paces
+from alexnet_lib.benchmarks import estimate
 from alexnet_lib.course import widgets
 from alexnet_lib.course.widgets import desk_words, training_form
 from alexnet_lib.course.widgets.run_settings import Assignment
@@ -294,35 +293,13 @@ def test_too_little_disk_is_said(desk, monkeypatch):
 
 def test_measuring_puts_this_machines_pace_into_the_estimate(desk, monkeypatch):
     assert "at the pace of our record" in desk.estimate
-    monkeypatch.setattr(paces, "measure", lambda *given, **options: 50.0)
+    monkeypatch.setattr(estimate, "measure_throughput", lambda *given, **options: 50.0)
     press(desk, "measure")
     assert desk.summary == "Measured: 50 images a second."
     assert "about 3 s an epoch" in desk.estimate  # 100 + a third of 100, at 50 a second
     assert "at the pace measured here" in desk.estimate
     desk.controls["batch_size"].value = 25
     assert "at the pace of our record" in desk.estimate
-
-
-def test_a_pace_is_pictures_by_time_without_the_first_step(monkeypatch):
-    ticks = iter([0.0, 100.0, 100.5, 101.0, 101.5])
-    monkeypatch.setattr(paces.time, "perf_counter", lambda: next(ticks))
-
-    def fit(model, pictures, val, recipe, on_step, **options):
-        assert pictures.images.shape == (6, 28, 28, 1)
-        next(ticks)
-        while not on_step(None):
-            pass
-
-    monkeypatch.setattr(paces.training, "fit", fit)
-    chosen = Assignment("clothes")
-    given = (chosen.network(10), RECIPES["modern"], 6, 28, "cpu")
-    assert paces.measure(*given, seconds=1.2) == pytest.approx(6 * 3 / 1.5)
-
-
-@pytest.mark.parametrize("recipe", sorted(RECIPES))
-def test_every_recipe_can_be_measured(recipe):
-    spec = Assignment("clothes").network(10)
-    assert 1 < paces.measure(spec, RECIPES[recipe], 8, 28, "cpu", seconds=0.05) < np.inf
 
 
 def test_left_out_pictures_are_named():
