@@ -122,7 +122,9 @@ def communication():
 
 def run_costs():
     spec = architectures.network("paper", num_classes=10)
-    takes = estimate.estimate(spec, 9_469, 3_925, batch_size=1, side=256, throughput=13.0, held=False)
+    takes = estimate.estimate(
+        spec, 9_469, 3_925, batch_size=1, side=256, throughput=13.0, held=False
+    )
     said = SECTIONS["time"]
     assert f"{shapes.totals(spec).parameters:,}" in said and f"{ROWS['fc6'].parameters:,}" in said
     return [takes.weights / 1e6, takes.maps / 1e6, takes.disk / 1e6, takes.seconds]
