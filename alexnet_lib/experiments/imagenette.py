@@ -371,7 +371,7 @@ def more(
     return record
 
 
-def ship(folder: str | Path, rank: int = RANKS[-1], to: str | Path | None = None) -> list[Path]:
+def ship(folder: str | Path, rank: int = RANKS[0], to: str | Path | None = None) -> list[Path]:
     """Pack what `run` left in a folder as `pretrained` reads it, in 8 bits; returns the files.
 
     rank: of the head that is to ship. to: data/filters by default.
