@@ -27,19 +27,19 @@ __all__ = [
 
 
 class SGD2012(torch.optim.Optimizer):
-    """Stochastic gradient descent as in [P §5]: v <- m v - rate (g + decay w), w <- w + v.
+    """Stochastic gradient descent as in [P §5]: v <- m v - lr (g + decay w), w <- w + v.
 
     The decay is scaled by the rate, and the rate enters the velocity, so a change of rate leaves
     the velocity as it was (torch.optim.SGD multiplies the whole velocity by the new rate).
 
-    params: parameters or groups, see `parameter_groups`. lr: the rate, at least 0. momentum: m,
-    from 0 to below 1. weight_decay: at least 0. rate_multiplier: of the rate, for this group.
-    nesterov: look ahead along the velocity; not from 2012.
+    params: parameters or groups, see `parameter_groups`. lr: the learning rate, at least 0.
+    momentum: m, from 0 to below 1. weight_decay: at least 0. lr_factor: multiplies lr, for one
+    group. nesterov: look ahead along the velocity; not from 2012.
     """
 
     def __init__(
         self, params: Iterable, lr: float = 0.01, momentum: float = 0.9,
-        weight_decay: float = 5e-4, rate_multiplier: float = 1.0, nesterov: bool = False,
+        weight_decay: float = 5e-4, lr_factor: float = 1.0, nesterov: bool = False,
     ) -> None:
         if lr < 0 or weight_decay < 0 or not 0 <= momentum < 1:
             raise ValueError(
@@ -47,8 +47,8 @@ class SGD2012(torch.optim.Optimizer):
                 "weight_decay must be 0 or more, momentum at least 0 and below 1."
             )
         defaults = {
-            "lr": lr, "momentum": momentum, "weight_decay": weight_decay,
-            "rate_multiplier": rate_multiplier, "nesterov": nesterov,
+            "lr": lr, "momentum": momentum, "weight_decay": weight_decay, "lr_factor": lr_factor,
+            "nesterov": nesterov,
         }
         super().__init__(params, defaults)
 
@@ -60,7 +60,7 @@ class SGD2012(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            rate = group["lr"] * group["rate_multiplier"]
+            lr = group["lr"] * group["lr_factor"]
             momentum, decay = group["momentum"], group["weight_decay"]
             for w in group["params"]:
                 if w.grad is None:
@@ -70,25 +70,24 @@ class SGD2012(torch.optim.Optimizer):
                     state["velocity"] = torch.zeros_like(w)
                 v = state["velocity"]
                 if not group["nesterov"] and serves(sgd_kernel.takes, w, w.grad, v):
-                    sgd_kernel.update(w, w.grad, v, momentum, rate, decay)
+                    sgd_kernel.update(w, w.grad, v, momentum, lr, decay)
                     continue
-                v.mul_(momentum).add_(w.grad, alpha=-rate)
+                v.mul_(momentum).add_(w.grad, alpha=-lr)
                 if decay:
-                    v.add_(w, alpha=-rate * decay)
+                    v.add_(w, alpha=-lr * decay)
                 if group["nesterov"]:
-                    w.mul_(1 - rate * decay).add_(v, alpha=momentum).add_(w.grad, alpha=-rate)
+                    w.mul_(1 - lr * decay).add_(v, alpha=momentum).add_(w.grad, alpha=-lr)
                 else:
                     w.add_(v)
         return loss
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float = 5e-4, bias_rate: float = 1.0,
-    decay_biases: bool = False,
+    model: nn.Module, weight_decay: float = 5e-4, bias_lr: float = 1.0, decay_biases: bool = False
 ) -> list[dict[str, Any]]:
     """Split a model's parameters into weights, which decay, and biases, which don't.
 
-    bias_rate: factor on the rate of the biases (2 in Caffe and cuda-convnet's examples).
+    bias_lr: multiplies the rate of the biases (2 in Caffe and cuda-convnet's examples).
     Returns two groups for SGD2012, each with a "name".
     """
     weights = [p for name, p in model.named_parameters() if not name.endswith("bias")]
@@ -96,7 +95,7 @@ def parameter_groups(
     return [
         {"params": weights, "name": "weights", "weight_decay": weight_decay},
         {
-            "params": biases, "name": "biases", "rate_multiplier": bias_rate,
+            "params": biases, "name": "biases", "lr_factor": bias_lr,
             "weight_decay": weight_decay if decay_biases else 0.0,
         },
     ]
@@ -110,7 +109,7 @@ class StepSchedule:
     milestones: Sequence[float] = ()
     factor: float = 10.0
 
-    def rate(self, progress: float) -> float:
+    def lr(self, progress: float) -> float:
         """Return the rate at `progress`, the share of the run that is done."""
         return self.initial / self.factor ** sum(progress >= share for share in self.milestones)
 
@@ -122,7 +121,7 @@ class CosineSchedule:
     initial: float
     warmup: float = 0.0
 
-    def rate(self, progress: float) -> float:
+    def lr(self, progress: float) -> float:
         """Return the rate at `progress`, the share of the run that is done."""
         if progress < self.warmup:
             return self.initial * max(progress, 1e-3) / self.warmup
@@ -145,7 +144,7 @@ class PlateauSchedule:
     waited: int = 0
     reduced: int = 0
 
-    def rate(self, progress: float) -> float:
+    def lr(self, progress: float) -> float:
         """Return the rate now; it depends on what `observe` has seen, not on progress."""
         return self.initial / self.factor**self.reduced
 
@@ -161,7 +160,7 @@ class PlateauSchedule:
 
 @dataclass
 class DiarySchedule:
-    """Follow a diary of (epoch, rate): each rate holds from its epoch on.
+    """Follow a diary of (epoch, lr): each rate holds from its epoch on.
 
     In 2012 the rate was changed by hand and noted in the file [S layer-params-145-2010.cfg].
     """
@@ -170,21 +169,21 @@ class DiarySchedule:
 
     def __post_init__(self) -> None:
         if not self.entries:
-            raise ValueError("the diary is empty; give at least one (epoch, rate).")
-        self.entries = sorted((float(epoch), float(rate)) for epoch, rate in self.entries)
+            raise ValueError("the diary is empty; give at least one (epoch, lr).")
+        self.entries = sorted((float(epoch), float(lr)) for epoch, lr in self.entries)
 
-    def rate_at(self, epoch: float) -> float:
+    def lr_at(self, epoch: float) -> float:
         """Return the rate at an epoch, counted from 0 and in fractions."""
-        past = [rate for start, rate in self.entries if start <= epoch]
+        past = [lr for start, lr in self.entries if start <= epoch]
         return past[-1] if past else self.entries[0][1]
 
 
 def schedule(recipe: Recipe) -> StepSchedule | PlateauSchedule | CosineSchedule:
     """Return the schedule that a recipe asks for; ValueError for one that doesn't exist."""
     if recipe.schedule == "step":
-        return StepSchedule(recipe.rate, recipe.milestones, recipe.factor)
+        return StepSchedule(recipe.lr, recipe.milestones, recipe.factor)
     if recipe.schedule == "plateau":
-        return PlateauSchedule(recipe.rate, recipe.factor, recipe.patience)
+        return PlateauSchedule(recipe.lr, recipe.factor, recipe.patience)
     if recipe.schedule == "cosine":
-        return CosineSchedule(recipe.rate, recipe.warmup)
+        return CosineSchedule(recipe.lr, recipe.warmup)
     raise unknown_name("schedule", recipe.schedule, ("step", "plateau", "cosine"))

@@ -115,8 +115,8 @@ CONVENTIONS: dict[str, LrnConvention] = {
 class Recipe:
     """How a network is trained, as plain data.
 
-    batch_size in images; momentum and weight_decay as in [P §5]; rate is the initial learning
-    rate; bias_rate multiplies it for biases; decay_biases: whether biases decay too.
+    batch_size in images; momentum and weight_decay as in [P §5]; lr is the initial learning
+    rate; bias_lr multiplies it for biases; decay_biases: whether biases decay too.
     schedule: "plateau" (divide the rate by `factor` when the validation error stops improving),
     "step" (divide at the `milestones`, shares of the run from 0 to 1) or "cosine"; with
     `warmup` the share of the run in which the rate climbs from zero. initialization: "network"
@@ -129,10 +129,10 @@ class Recipe:
     name: str
     epochs: int = 90
     batch_size: int = 128
-    rate: float = 0.01
+    lr: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    bias_rate: float = 1.0
+    bias_lr: float = 1.0
     decay_biases: bool = False
     schedule: str = "plateau"
     milestones: tuple[float, ...] = ()
@@ -163,7 +163,7 @@ RECIPES: dict[str, Recipe] = {
             "paper2012_small_data",
             epochs=16,
             batch_size=64,
-            bias_rate=2.0,
+            bias_lr=2.0,
             schedule="step",
             milestones=(0.75, 0.9),
             biases={"fc6": 0.0, "fc7": 0.0},
@@ -177,7 +177,7 @@ RECIPES: dict[str, Recipe] = {
             "quick_look",
             epochs=1,
             batch_size=12,
-            rate=0.001,
+            lr=0.001,
             schedule="step",
             biases=dict.fromkeys(("conv2", "conv4", "conv5", "fc6", "fc7"), 0.0),
             weight_std={
@@ -195,7 +195,7 @@ RECIPES: dict[str, Recipe] = {
             "modern",
             epochs=30,
             batch_size=128,
-            rate=0.002,
+            lr=0.002,
             schedule="cosine",
             warmup=0.1,
             nesterov=True,

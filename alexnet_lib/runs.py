@@ -13,7 +13,7 @@ import torch
 from . import _files, records
 from .paper import Recipe
 
-__all__ = ["LOG_COLUMNS", "FilterMoments", "Run", "write_log"]
+__all__ = ["LOG_COLUMNS", "FilterMoments", "Run", "recipe_settings", "write_log"]
 
 LOG_COLUMNS = (
     "epoch", "step", "rate", "train_loss", "train_top1", "val_loss", "val_top1", "val_top5",
@@ -29,7 +29,7 @@ KEPT = (
 class Run:
     """The state of a run: where it stands and what it has measured so far.
 
-    epoch, step: the next step to do. diary: (epoch, rate) entries that override the recipe's
+    epoch, step: the next step to do. diary: (epoch, lr) entries that override the recipe's
     schedule from there on. epochs: one row an epoch, as in log.csv; the val_ entries are None
     where no validation set was given. losses: one a step. hits: training images of the present
     epoch that were right. seconds: on the clock, over all its parts.
@@ -61,18 +61,25 @@ class Run:
         """Return what a checkpoint keeps of this run."""
         kept = {name: getattr(self, name) for name in KEPT}
         kept["losses"] = torch.tensor(self.losses, dtype=torch.float64)
-        return kept | {"recipe": asdict(self.recipe)}
+        return kept | {"recipe": recipe_settings(self.recipe)}
 
     def record(self) -> dict[str, Any]:
         """Return the run as a record: see `records`."""
         measured = [row for row in self.epochs if row["val_top1"] is not None]
         return {
-            **self.about, "status": self.status, "recipe": asdict(self.recipe), "seed": self.seed,
-            "diary": self.diary, "seconds": round(self.seconds, 1), "epochs": self.epochs,
+            **self.about, "status": self.status, "recipe": recipe_settings(self.recipe),
+            "seed": self.seed, "diary": self.diary, "seconds": round(self.seconds, 1),
+            "epochs": self.epochs,
             "best": max(measured, key=lambda row: row["val_top1"], default=None),
             "losses": [round(loss, 4) for loss in self.losses],
             "environment": records.environment(),
         }
+
+
+def recipe_settings(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe's fields as records and checkpoints keep them; there lr is called rate."""
+    names = {"lr": "rate", "bias_lr": "bias_rate"}
+    return {names.get(name, name): value for name, value in asdict(recipe).items()}
 
 
 def write_log(folder: Path, rows: list[dict[str, float | None]]) -> None:

@@ -31,7 +31,7 @@ from .kernels.allocator import kept
 from .models import Net
 from .paper import RECIPES, Recipe
 from .parallel import ALONE, Team
-from .runs import ADVICE, FilterMoments, Run, write_log
+from .runs import ADVICE, FilterMoments, Run, recipe_settings, write_log
 from .towers import TowerNet
 
 __all__ = [
@@ -87,7 +87,7 @@ class Options:
     epochs, batch_size: by default the recipe's own, or those of the run that is resumed; batch_size
     counts the images of all processes. out: folder for the checkpoint, record.json and log.csv;
     None keeps nothing. resume: go on with the run in `out`, bit for bit on one process on a CPU.
-    rate: override the schedule from here on; it's noted in the run's diary. device: auto, cpu, cuda
+    lr: override the schedule from here on; it's noted in the run's diary. device: auto, cpu, cuda
     or mps. filter_moments: how many pictures of the first layer's filters to keep over the run.
     initialize: draw the first weights anew as the recipe says. about: what the record says besides.
     progress: show a bar for each epoch, in a notebook or a terminal. checkpoint_seconds: how often
@@ -101,7 +101,7 @@ class Options:
     batch_size: int | None = None
     out: str | Path | None = None
     resume: bool = False
-    rate: float | None = None
+    lr: float | None = None
     seed: int = 0
     device: str = "cpu"
     filter_moments: int = 0
@@ -121,7 +121,7 @@ class Options:
             if name not in known:
                 raise unknown_name("option of training.fit", name, known)
         options = cls(**given)
-        for name in ("epochs", "batch_size", "rate", "checkpoint_seconds"):
+        for name in ("epochs", "batch_size", "lr", "checkpoint_seconds"):
             value = getattr(options, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} is {value}; it must be above 0.")
@@ -168,8 +168,8 @@ class Session:
         self.batches = self._make_batches(before)
         self.steps = len(self.batches)
         self._check_steps(before)
-        if options.rate is not None:
-            self.run.diary.append([self.now, options.rate])
+        if options.lr is not None:
+            self.run.diary.append([self.now, options.lr])
 
         model.to(self.device, memory_format=torch.channels_last).train()
         self.net = team.wrap(model)
@@ -189,12 +189,12 @@ class Session:
         """The epoch, in fractions, at which the run stands."""
         return self.run.epoch + self.run.step / self.steps
 
-    def rate_at(self, now: float) -> float:
-        """Return the rate at epoch `now`: the diary's, if it has one, or the plan's."""
+    def lr_at(self, now: float) -> float:
+        """Return the learning rate at epoch `now`: the diary's, if it has one, or the plan's."""
         if self.run.diary and now >= self.run.diary[0][0]:
             entries = [tuple(entry) for entry in self.run.diary]
-            return optim.DiarySchedule(entries).rate_at(now)
-        return self.plan.rate(now / self.run.total_epochs)
+            return optim.DiarySchedule(entries).lr_at(now)
+        return self.plan.lr(now / self.run.total_epochs)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -220,7 +220,7 @@ class Session:
         self.team.place(self.model, first, total)
         torch.manual_seed(random_seed("dropout", run.seed, run.epoch, run.step))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate_at(self.now)
+            group["lr"] = self.lr_at(self.now)
         self.optimizer.zero_grad(set_to_none=True)
 
     def loss(
@@ -265,7 +265,7 @@ class Session:
         sizes = [self.batches.rows(step)[2] for step in range(steps)]
         row = {
             "epoch": run.epoch + 1, "step": (run.epoch + 1) * steps,
-            "rate": self.rate_at(run.epoch + (steps - 1) / steps),
+            "rate": self.lr_at(run.epoch + (steps - 1) / steps),
             "train_loss": round(float(np.average(run.losses[-steps:], weights=sizes)), 4),
             "train_top1": round(run.hits / sum(sizes), 4),
             "val_loss": None, "val_top1": None, "val_top5": None, "seconds": None,
@@ -355,9 +355,9 @@ class Session:
     def _make_optimizer(self, velocities: dict[str, torch.Tensor]) -> optim.SGD2012:
         recipe = self.recipe
         groups = optim.parameter_groups(
-            self.model, recipe.weight_decay, recipe.bias_rate, recipe.decay_biases
+            self.model, recipe.weight_decay, recipe.bias_lr, recipe.decay_biases
         )
-        optimizer = optim.SGD2012(groups, recipe.rate, recipe.momentum, nesterov=recipe.nesterov)
+        optimizer = optim.SGD2012(groups, recipe.lr, recipe.momentum, nesterov=recipe.nesterov)
         for name, velocity in self.team.mine(self.model, velocities).items() if velocities else ():
             w = self.parameters[name]
             optimizer.state[w]["velocity"] = torch.zeros_like(w).copy_(velocity)
@@ -388,7 +388,7 @@ class Session:
 
     def _read_run(self) -> dict[str, Any]:
         """Read the checkpoint, hold it against what is to go on, and load the weights."""
-        out, mine = self.out, asdict(self.recipe)
+        out, mine = self.out, recipe_settings(self.recipe)
         with together():
             state = checkpoints.load(out)
             spec, kept = checkpoints.spec_of(state), state["run"]["recipe"]

@@ -141,7 +141,7 @@ def measure_throughput(
         asked = stop is not None and stop()
         return len(times) > 1 and (asked or times[-1] - times[0] >= seconds)
 
-    still = replace(recipe, rate=1e-9)  # noise teaches nothing, and its loss must stay a number
+    still = replace(recipe, lr=1e-9)  # noise teaches nothing, and its loss must stay a number
     training.fit(
         models.build(spec, seed=0), pictures, None, still, epochs=MOST_STEPS,
         batch_size=batch_size, device=device, on_step=watch,

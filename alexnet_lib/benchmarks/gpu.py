@@ -177,7 +177,7 @@ def loop(
     pixels = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
     train = ImageSet(pixels, np.arange(count) % 10, [str(n) for n in range(10)], "noise", "train")
     training.fit(
-        models.build(spec, seed=0), train, None, RECIPES[recipe], epochs=3, rate=1e-6,
+        models.build(spec, seed=0), train, None, RECIPES[recipe], epochs=3, lr=1e-6,
         batch_size=batch_size, device=device, on_epoch=lambda run: ends.append(time.monotonic()),
     )
     return {

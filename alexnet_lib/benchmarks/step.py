@@ -202,7 +202,7 @@ def loop_overhead(rounds: int = 5, batch_size: int = 64, device: str = "cpu") ->
     recipe = RECIPES["paper2012"]
     training.fit(
         model, train, None, recipe, epochs=1, batch_size=batch_size, device=device, on_step=on_step,
-        rate=1e-6,
+        lr=1e-6,
     )
     pairs = list(zip(loops, bares, strict=True))[1:]  # the first holds the loop's start
     return median(loop / bare for loop, bare in pairs)

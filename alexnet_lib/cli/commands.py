@@ -167,7 +167,7 @@ def _fit(options: argparse.Namespace, team: Team) -> Run:
         print(what + spread, flush=True)
     return training.fit(
         model, train, val, recipe, epochs=options.epochs, batch_size=options.batch_size,
-        out=options.out, resume=resume, rate=options.rate, seed=options.seed,
+        out=options.out, resume=resume, lr=options.rate, seed=options.seed,
         device=options.device, filter_moments=options.filter_moments,
         about={"command": options.given, "data_from": options.data}, progress=bar, team=team,
         checkpoint_seconds=options.checkpoint_seconds, on_step=report.step,

@@ -292,7 +292,7 @@ def spread(name: str, values: Sequence[float] | np.ndarray) -> dict[str, float |
 def _recipe(net: models.Net, rate: float) -> Recipe:
     std = {name: gain / net.stage(name).weight[0].numel() ** 0.5 for name, gain in GAINS.items()}
     return Recipe(
-        "small_network", batch_size=64, rate=rate, schedule="step", milestones=(0.6, 0.85),
+        "small_network", batch_size=64, lr=rate, schedule="step", milestones=(0.6, 0.85),
         weight_std=std, biases=dict.fromkeys(std, 0.0), colour_noise=0.0,
         source=RECIPE,
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ..architectures import LayerSpec, NetworkSpec
 from ..datasets import ImageSet, folders
 from ..optim import CosineSchedule, StepSchedule
 from ..paper import RECIPES
+from ..runs import recipe_settings
 from . import low_rank_classifier, sweep
 from .sweep import Data, Result, Run, View
 
@@ -53,7 +54,7 @@ def _recipe_run(
     std = {layer: value for layer, value in BASE.weight_std.items() if layer in layers}
     biases = {layer: value for layer, value in BASE.biases.items() if layer in layers}
     settings = {
-        "view": VIEW, "weight_std": std, "biases": biases, "bias_lr": BASE.bias_rate,
+        "view": VIEW, "weight_std": std, "biases": biases, "bias_lr": BASE.bias_lr,
         "weight_decay": decay, "schedule": StepSchedule(lr, MILESTONES),
     }  # fmt: skip
     return Run(name, spec, lr, seed, epochs, **(settings | options))
@@ -232,7 +233,7 @@ def run(
     spec = _small_spec(train) if small else architectures.network("paper", len(train.classes))
     record: dict[str, Any] = {
         "network": spec.name, "data": train.name, "data_note": train.note,
-        "train_images": len(train), "val_images": len(val), "recipe": asdict(BASE),
+        "train_images": len(train), "val_images": len(val), "recipe": recipe_settings(BASE),
         "departures": f"batch {batch_size}, rates divided by 10 after {MILESTONES} of the run, "
         "incomplete batches left out; rate and decay from the search",
         "classes": list(train.classes), "environment": records.environment(),
@@ -315,13 +316,13 @@ def variants(classes: int, lr: float, decay: float, epochs: int) -> list[Run]:
         replace(layer, kernel=2) if layer.kind == "max_pool" else layer for layer in paper.layers
     )
     without = tuple(layer for layer in paper.layers if layer.kind != "lrn")
-    modern, rate = RECIPES["modern"], RECIPES["modern"].rate
+    modern, lr = RECIPES["modern"], RECIPES["modern"].lr
     source = architectures.network("source2012", classes)
     return [
         Run(
-            "modern recipe: cosine, label smoothing, He", paper, rate, 0, epochs, VIEW,
+            "modern recipe: cosine, label smoothing, He", paper, lr, 0, epochs, VIEW,
             modern.weight_std, he=True, weight_decay=modern.weight_decay,
-            schedule=CosineSchedule(rate, modern.warmup), label_smoothing=0.1,
+            schedule=CosineSchedule(lr, modern.warmup), label_smoothing=0.1,
         ),
         _recipe_run("source2012", source, lr, decay, epochs),
         _recipe_run("without LRN", replace(paper, layers=without), lr, decay, epochs),

@@ -69,7 +69,7 @@ class Run:
     weight_std, biases: of the first weights, by layer, instead of what the network's stages say;
     he: He initialization and zero biases for the other layers. bias_lr: factor on the rate of the
     biases; lr_factors: on the rate of single layers. schedule: None for a constant lr, else its
-    `rate(share of the run)` is the rate, and lr is only said. target: stop once the training error
+    `lr(share of the run)` is the rate, and lr is only said. target: stop once the training error
     during an epoch is at most this. moments: steps, from 0, before which the first layer's weights
     are copied. watch: numbers of finished epochs after which `observe` is called, and -1 at the
     end.
@@ -94,9 +94,9 @@ class Run:
     moments: frozenset[int] = frozenset()
     watch: tuple[int, ...] = ()
 
-    def rate(self, share: float) -> float:
+    def lr_at(self, share: float) -> float:
         """Return the rate at a share of the run, 0 to 1."""
-        return self.lr if self.schedule is None else self.schedule.rate(share)
+        return self.lr if self.schedule is None else self.schedule.lr(share)
 
 
 @dataclass(eq=False)
@@ -454,7 +454,7 @@ class _Sweep:
                 rates[:, i] = run.lr
                 continue
             shares = [(done[i] + step / self.steps) / run.epochs for step in range(self.steps)]
-            rates[:, i, 0] = torch.tensor([run.rate(share) for share in shares])
+            rates[:, i, 0] = torch.tensor([run.lr_at(share) for share in shares])
         self.rates.copy_(rates)
         self.sums.zero_()
         self.at.zero_()

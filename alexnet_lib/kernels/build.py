@@ -39,7 +39,7 @@ SIZE, REAL, INT, POINTER = ctypes.c_ssize_t, ctypes.c_float, ctypes.c_int, ctype
 class Step(ctypes.Structure):
     """The struct of the same name in c/sgd.c."""
 
-    _fields_ = [(name, REAL) for name in ("momentum", "minus_rate", "minus_decay")]
+    _fields_ = [(name, REAL) for name in ("momentum", "minus_lr", "minus_decay")]
 
 
 class Maps(ctypes.Structure):

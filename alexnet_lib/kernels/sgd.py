@@ -19,8 +19,8 @@ def takes(w: torch.Tensor, g: torch.Tensor, v: torch.Tensor) -> bool:
 
 
 def update(
-    w: torch.Tensor, g: torch.Tensor, v: torch.Tensor, momentum: float, rate: float, decay: float
+    w: torch.Tensor, g: torch.Tensor, v: torch.Tensor, momentum: float, lr: float, decay: float
 ) -> None:
-    """Do v <- momentum v - rate g - rate decay w and w <- w + v in place, to the bit as torch."""
-    step = Step(momentum, -rate, -rate * decay)
+    """Do v <- momentum v - lr g - lr decay w and w <- w + v in place, to the bit as torch."""
+    step = Step(momentum, -lr, -lr * decay)
     run("sgd_step", step, [t.data_ptr() for t in (w, g, v)], w.numel(), torch.get_num_threads())

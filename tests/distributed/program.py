@@ -29,7 +29,7 @@ from alexnet_lib.paper import Recipe
 
 CLASSES = ["red", "green", "blue"]
 RECIPE = Recipe(
-    "toy", epochs=2, batch_size=8, rate=1e-3, schedule="step", milestones=(0.7,), bias_rate=2.0
+    "toy", epochs=2, batch_size=8, lr=1e-3, schedule="step", milestones=(0.7,), bias_lr=2.0
 )
 
 

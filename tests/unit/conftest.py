@@ -50,8 +50,8 @@ def toy_recipe():
     from alexnet_lib.paper import Recipe
 
     return Recipe(
-        "toy", epochs=3, batch_size=8, rate=1e-3, schedule="step", milestones=(0.7,),
-        bias_rate=2.0,
+        "toy", epochs=3, batch_size=8, lr=1e-3, schedule="step", milestones=(0.7,),
+        bias_lr=2.0,
     )
 
 

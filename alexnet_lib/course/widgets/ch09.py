@@ -93,10 +93,10 @@ def rolling_ball() -> Demo:
         return _told(found, decay)
 
     recipe = RECIPES["paper2012"]
-    start = {"rate": recipe.rate, "momentum": recipe.momentum, "decay": recipe.weight_decay}
+    start = {"rate": recipe.lr, "momentum": recipe.momentum, "decay": recipe.weight_decay}
     controls = {
         "rate": ipywidgets.FloatLogSlider(
-            value=recipe.rate, base=10, min=-3, max=-1, step=0.05, readout_format=".4f"
+            value=recipe.lr, base=10, min=-3, max=-1, step=0.05, readout_format=".4f"
         ),
         "momentum": ipywidgets.FloatSlider(value=recipe.momentum, min=0, max=0.98, step=0.02),
         "decay": ipywidgets.SelectionSlider(

@@ -13,7 +13,7 @@
 #endif
 
 typedef struct {
-    float momentum, minus_rate, minus_decay; /* minus_decay: -rate * decay */
+    float momentum, minus_lr, minus_decay; /* minus_decay: -lr * decay */
 } Step;
 
 /* Values [first, last); arrays: w, g, v. */
@@ -22,7 +22,7 @@ void sgd_step(const void *shape, void *const *arrays, ptrdiff_t first, ptrdiff_t
     float *restrict w = arrays[0], *restrict v = arrays[2];
     const float *restrict g = arrays[1];
     for (ptrdiff_t i = first; i < last; i++) {
-        float velocity = MULTIPLY_ADD(m->minus_rate, g[i], v[i] * m->momentum);
+        float velocity = MULTIPLY_ADD(m->minus_lr, g[i], v[i] * m->momentum);
         if (m->minus_decay != 0.0f) velocity = MULTIPLY_ADD(m->minus_decay, w[i], velocity);
         v[i] = velocity;
         w[i] += velocity;

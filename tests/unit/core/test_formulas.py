@@ -79,7 +79,7 @@ def softmax():
 def update():
     recipe = paper.RECIPES["paper2012"]
     w = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
-    step = optim.SGD2012([w], recipe.rate, recipe.momentum, recipe.weight_decay)
+    step = optim.SGD2012([w], recipe.lr, recipe.momentum, recipe.weight_decay)
     step.state[w]["velocity"] = torch.tensor([0.1], dtype=torch.float64)
     w.grad = torch.tensor([2.0], dtype=torch.float64)
     step.step()

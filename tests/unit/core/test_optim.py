@@ -83,7 +83,7 @@ def test_decay_is_scaled_by_the_rate():
 
 def test_weights_decay_and_biases_learn_at_their_own_rate():
     model = build(architectures.small_network(12, 3, 4, (4,)), seed=0)
-    weights, biases = optim.parameter_groups(model, 5e-4, bias_rate=2.0)
+    weights, biases = optim.parameter_groups(model, 5e-4, bias_lr=2.0)
     assert [p.dim() for p in weights["params"]] == [4, 2]
     assert [p.dim() for p in biases["params"]] == [1, 1]
     assert (weights["weight_decay"], biases["weight_decay"]) == (5e-4, 0.0)
@@ -134,20 +134,20 @@ def test_rules_that_make_no_sense(bad):
 
 def test_steps():
     plan = optim.StepSchedule(0.01, (0.5, 0.75))
-    rates = [plan.rate(progress) for progress in (0, 0.499, 0.5, 0.74, 0.75, 1)]
+    rates = [plan.lr(progress) for progress in (0, 0.499, 0.5, 0.74, 0.75, 1)]
     assert rates == pytest.approx([0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4])
 
 
 def test_cosine_with_warm_up():
     plan = optim.CosineSchedule(0.2, warmup=0.1)
-    assert plan.rate(0.05) == pytest.approx(0.1)
-    assert plan.rate(0.1) == pytest.approx(0.2)
-    assert plan.rate(0.55) == pytest.approx(0.1)
-    assert plan.rate(1.0) == pytest.approx(0, abs=1e-12)
-    assert 0 < plan.rate(0) < 0.01  # the first step isn't lost
-    rates = [plan.rate(i / 100) for i in range(10, 101)]
+    assert plan.lr(0.05) == pytest.approx(0.1)
+    assert plan.lr(0.1) == pytest.approx(0.2)
+    assert plan.lr(0.55) == pytest.approx(0.1)
+    assert plan.lr(1.0) == pytest.approx(0, abs=1e-12)
+    assert 0 < plan.lr(0) < 0.01  # the first step isn't lost
+    rates = [plan.lr(i / 100) for i in range(10, 101)]
     assert rates == sorted(rates, reverse=True)
-    assert optim.CosineSchedule(0.2).rate(0) == pytest.approx(0.2)
+    assert optim.CosineSchedule(0.2).lr(0) == pytest.approx(0.2)
 
 
 def test_plateau():
@@ -155,7 +155,7 @@ def test_plateau():
     rates = []
     for error in (0.9, 0.8, 0.8, 0.85, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7):
         plan.observe(error)
-        rates.append(plan.rate(0))
+        rates.append(plan.lr(0))
     expected = [0.01] * 3 + [1e-3] * 3 + [1e-4] * 4  # at most twice
     assert rates == pytest.approx(expected)
     assert plan.best == 0.7
@@ -164,19 +164,19 @@ def test_plateau():
 def test_a_plateau_starts_with_anything_and_takes_nan_for_no_improvement():
     plan = optim.PlateauSchedule(0.01, patience=1)
     plan.observe(5.0)
-    assert plan.rate(0) == 0.01
+    assert plan.lr(0) == 0.01
     plan.observe(math.nan)
-    assert plan.rate(0) == pytest.approx(1e-3)
+    assert plan.lr(0) == pytest.approx(1e-3)
 
 
 def test_the_diary_of_2012():
     diary = optim.DiarySchedule([(68, 1e-5), (0, 1e-2), (23, 1e-3), (51, 1e-4)])  # in any order
     epochs = (0, 22.99, 23, 50, 51, 67.9, 68, 93)
-    assert [diary.rate_at(epoch) for epoch in epochs] == [
+    assert [diary.lr_at(epoch) for epoch in epochs] == [
         1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5
     ]
-    assert optim.DiarySchedule([(5, 0.1), (9, 0.2)]).rate_at(2) == 0.1  # the first, before it
-    with pytest.raises(ValueError, match=r"the diary is empty; give at least one \(epoch, rate\)"):
+    assert optim.DiarySchedule([(5, 0.1), (9, 0.2)]).lr_at(2) == 0.1  # the first, before it
+    with pytest.raises(ValueError, match=r"the diary is empty; give at least one \(epoch, lr\)"):
         optim.DiarySchedule([])
 
 

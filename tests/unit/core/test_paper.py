@@ -45,15 +45,15 @@ def test_pytorch_s_defaults_are_pytorch_s():
 def test_the_paper_s_recipe():
     recipe = paper.RECIPES["paper2012"]
     assert (recipe.batch_size, recipe.momentum, recipe.weight_decay) == (128, 0.9, 5e-4)
-    assert (recipe.rate, recipe.factor, recipe.epochs) == (0.01, 10.0, paper.EPOCHS_2012)
-    assert (recipe.schedule, recipe.bias_rate, recipe.decay_biases) == ("plateau", 1.0, False)
+    assert (recipe.lr, recipe.factor, recipe.epochs) == (0.01, 10.0, paper.EPOCHS_2012)
+    assert (recipe.schedule, recipe.bias_lr, recipe.decay_biases) == ("plateau", 1.0, False)
     assert (recipe.label_smoothing, recipe.nesterov, recipe.initialization) == (0, False, "network")
 
 
 @pytest.mark.parametrize("recipe", paper.RECIPES.values(), ids=lambda recipe: recipe.name)
 def test_recipes_are_usable(recipe):
     assert recipe.source
-    assert optim.schedule(recipe).rate(0.5) > 0
+    assert optim.schedule(recipe).lr(0.5) > 0
     assert all(0 < share < 1 for share in recipe.milestones)
     stages = {layer.name for layer in architectures.network("paper").layers}
     assert {*recipe.biases, *recipe.weight_std} <= stages

@@ -125,7 +125,7 @@ def test_solutions_agree_with_library_and_diary():
         assert mine == pytest.approx(w.item(), rel=1e-12)
     diary = optim.DiarySchedule([(epoch, rest) for epoch, _, rest, _ in paper.DIARY_2012])
     for epoch in np.arange(0, 93, 0.5):
-        assert rate("fc7", epoch) == diary.rate_at(epoch)
+        assert rate("fc7", epoch) == diary.lr_at(epoch)
     assert rate("conv1", 72) == 0 and rate("fc7", 93) == 0
 
 

@@ -76,7 +76,7 @@ def test_rows_of_the_log(whole):
 
 def test_the_training_share_is_that_of_its_batches(fit, toy_images, toy_spec, toy_recipe):
     spec = replace(toy_spec, layers=tuple(x for x in toy_spec.layers if x.kind != "dropout"))
-    recipe = replace(toy_recipe, rate=1e-30, colour_noise=0, epochs=1)
+    recipe = replace(toy_recipe, lr=1e-30, colour_noise=0, epochs=1)
     model, run = fit(None, recipe, spec)
     images = toy_images(32)
     mean = augment.mean_image(images.images)
@@ -133,7 +133,7 @@ def test_what_the_caller_says_about_it_is_in_the_record(fit, tmp_path):
 def test_weights_may_be_kept(toy_images, toy_spec, toy_recipe):
     model = models.build(toy_spec, seed=5)
     before = [p.clone() for p in weights(model)]
-    recipe = replace(toy_recipe, rate=1e-30, epochs=1)
+    recipe = replace(toy_recipe, lr=1e-30, epochs=1)
     training.fit(model, toy_images(32), None, recipe, initialize=False)
     for old, new in zip(before, weights(model), strict=True):
         torch.testing.assert_close(old, new, rtol=0, atol=1e-20)
@@ -143,7 +143,7 @@ def test_weights_may_be_kept(toy_images, toy_spec, toy_recipe):
 
 def test_it_learns(fit, toy_recipe, toy_images, toy_spec):
     spec = replace(toy_spec, layers=tuple(x for x in toy_spec.layers if x.kind != "dropout"))
-    recipe = replace(toy_recipe, epochs=6, rate=1e-2, milestones=(0.8,))
+    recipe = replace(toy_recipe, epochs=6, lr=1e-2, milestones=(0.8,))
     model, run = fit(None, recipe, spec, train=toy_images(96))
     assert run.losses[0] > 2 * np.mean(run.losses[-12:])
     assert run.epochs[-1]["val_top1"] > 0.9
@@ -193,10 +193,10 @@ def test_a_rate_by_hand_overrides_the_schedule_and_is_in_the_diary(fit, tmp_path
     seen, run = rates_of(fit, out=tmp_path, on_step=stop_after(6))
     assert seen == pytest.approx([1e-3] * 6)
     assert run.diary == []
-    seen, run = rates_of(fit, out=tmp_path, resume=True, rate=3e-5, on_step=stop_after(8))
+    seen, run = rates_of(fit, out=tmp_path, resume=True, lr=3e-5, on_step=stop_after(8))
     assert seen == pytest.approx([3e-5] * 2)
     assert run.diary == [[1.5, 3e-5]]
-    seen, run = rates_of(fit, out=tmp_path, resume=True, rate=2e-5)
+    seen, run = rates_of(fit, out=tmp_path, resume=True, lr=2e-5)
     assert seen == pytest.approx([2e-5] * 4)
     assert run.diary == [[1.5, 3e-5], [2.0, 2e-5]]
     assert [row["rate"] for row in run.epochs] == pytest.approx([1e-3, 3e-5, 2e-5])
@@ -204,13 +204,13 @@ def test_a_rate_by_hand_overrides_the_schedule_and_is_in_the_diary(fit, tmp_path
 
 
 def test_a_rate_from_the_start(fit):
-    seen, run = rates_of(fit, rate=2e-4)
+    seen, run = rates_of(fit, lr=2e-4)
     assert seen == pytest.approx([2e-4] * 12)
     assert run.diary == [[0.0, 2e-4]]
 
 
 def test_the_plateau_watches_the_validation_error(fit, toy_recipe, tmp_path):
-    recipe = replace(toy_recipe, schedule="plateau", rate=1e-12, patience=2, epochs=7)
+    recipe = replace(toy_recipe, schedule="plateau", lr=1e-12, patience=2, epochs=7)
     seen, run = rates_of(fit, recipe=recipe)  # at such a rate the error never changes
     falls = [run.epochs[i]["rate"] for i in range(7)]
     assert falls == pytest.approx([1e-12] * 3 + [1e-13] * 2 + [1e-14] * 2, rel=1e-6)
@@ -220,12 +220,12 @@ def test_the_plateau_watches_the_validation_error(fit, toy_recipe, tmp_path):
 
 
 def test_biases_learn_at_their_own_rate(fit, toy_recipe, toy_spec):
-    recipe = replace(toy_recipe, epochs=1, batch_size=32, bias_rate=4.0, milestones=())
+    recipe = replace(toy_recipe, epochs=1, batch_size=32, bias_lr=4.0, milestones=())
     moved = {}
-    for bias_rate in (1.0, 4.0):
-        model, _ = fit(None, replace(recipe, bias_rate=bias_rate))
+    for bias_lr in (1.0, 4.0):
+        model, _ = fit(None, replace(recipe, bias_lr=bias_lr))
         start = models.build(toy_spec, seed=0)
-        moved[bias_rate] = (
+        moved[bias_lr] = (
             model.stage("fc").bias - start.stage("fc").bias,
             model.stage("fc").weight - start.stage("fc").weight,
         )

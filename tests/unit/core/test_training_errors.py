@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ import torch
 
 from alexnet_lib import checkpoints, paper, training
 from alexnet_lib.datasets import ImageSet
+from alexnet_lib.runs import recipe_settings
 
 
 def stop_after(steps: int):
@@ -46,7 +47,7 @@ def test_images_that_don_t_match_the_network(fit, toy_images):
         fit(None, val=empty)
 
 
-@pytest.mark.parametrize("bad", [{"epochs": 0}, {"batch_size": 0}, {"rate": -0.1}, {"rate": 0.0}])
+@pytest.mark.parametrize("bad", [{"epochs": 0}, {"batch_size": 0}, {"lr": -0.1}, {"lr": 0.0}])
 def test_numbers_that_make_no_sense(fit, bad):
     ((name, value),) = bad.items()
     with pytest.raises(ValueError, match=f"{name} is {value}; it must be above 0"):
@@ -99,11 +100,11 @@ def test_a_checkpoint_that_can_t_be_read_stops_the_resuming(fit, whole, tmp_path
 def test_a_loss_that_isn_t_finite_says_what_to_try(fit, tmp_path):
     message = r"the (validation )?loss is (nan|inf) in epoch \d, step \d; lower the rate \(--rate\)"
     with pytest.raises(ValueError, match=message):
-        fit(tmp_path / "first", rate=1e25)
+        fit(tmp_path / "first", lr=1e25)
     fit(tmp_path / "later", on_step=stop_after(6))
     before = (tmp_path / "later" / checkpoints.NAME).read_bytes()
     with pytest.raises(ValueError, match=message):
-        fit(tmp_path / "later", resume=True, rate=1e25)
+        fit(tmp_path / "later", resume=True, lr=1e25)
     assert (tmp_path / "later" / checkpoints.NAME).read_bytes() == before  # still good
     assert fit(tmp_path / "later", resume=True)[1].status == "finished"
 
@@ -149,5 +150,5 @@ def test_an_unknown_recipe_is_answered_with_the_nearest():
 
 def test_recipes_survive_a_checkpoint():
     for recipe in paper.RECIPES.values():
-        kept = json.loads(json.dumps(asdict(recipe)))
-        assert {k: training._listed(v) for k, v in asdict(recipe).items()} == kept
+        kept = json.loads(json.dumps(recipe_settings(recipe)))
+        assert {k: training._listed(v) for k, v in recipe_settings(recipe).items()} == kept

@@ -72,7 +72,7 @@ def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(fit, whole, tmp_
 def test_other_recipes_go_on_as_well(fit, toy_recipe, tmp_path, schedule):
     recipe = replace(
         toy_recipe, schedule=schedule, patience=1, warmup=0.2, nesterov=True, label_smoothing=0.1,
-        initialization="he", rate=1e-4,
+        initialization="he", lr=1e-4,
     )
     whole, expected = fit(tmp_path / "whole", recipe)
     fit(tmp_path / "parts", recipe, on_step=stop_after(6))

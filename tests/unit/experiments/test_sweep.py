@@ -62,7 +62,7 @@ def _plain(run, data, batch_size):
             net.zero_grad()
             loss.backward()
             wrong, total = wrong + int((logits.argmax(1) != y).sum()), total + loss.item()
-            lr = run.rate((epoch + step / steps) / run.epochs)
+            lr = run.lr_at((epoch + step / steps) / run.epochs)
             with torch.no_grad():
                 for name, p in net.named_parameters():
                     bias, stage = name.endswith("bias"), name.split(".")[1]

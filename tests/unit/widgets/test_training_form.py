@@ -223,7 +223,7 @@ def test_a_kernel_that_died_within_a_checkpoint_left_the_one_before(desk):
 def test_a_loss_that_is_no_number_ends_in_the_desks_words(desk, monkeypatch):
     from dataclasses import replace
 
-    wild = replace(RECIPES["paper2012_small_data"], rate=1e30)
+    wild = replace(RECIPES["paper2012_small_data"], lr=1e30)
     monkeypatch.setattr(training, "recipe_of", lambda name: wild)
     press(desk, "start")
     assert desk.state == "failed" and "take another recipe" in desk.summary

@@ -256,7 +256,7 @@ def test_it_stops_and_resumes_a_real_run(tmp_path):
     labels = np.arange(24) % 2
     images = rng.integers(0, 60, (24, 12, 12, 1)) + 120 * labels[:, None, None, None]
     data = ImageSet(images.astype(np.uint8), labels, ["dark", "light"], "two", "train")
-    recipe = Recipe("tiny", epochs=2, batch_size=4, rate=0.01, schedule="step", colour_noise=0.0)
+    recipe = Recipe("tiny", epochs=2, batch_size=4, lr=0.01, schedule="step", colour_noise=0.0)
 
     def train(**options):
         net = models.build(architectures.small_network(12, 1, 2, (4,)), seed=0)
