@@ -28,13 +28,13 @@ from ..paper import Recipe
 __all__ = [
     "GAINS", "NOT_SEARCHED", "RECIPE", "SEARCH_SEED", "Inputs", "ResultCache", "Say", "ablation",
     "aside", "compare", "differences", "epochs_to", "lrn_factors", "lrn_factors_of", "percent",
-    "points", "run_arms", "search_held_out", "search_rates", "seeds_in_words", "setting", "spread",
+    "points", "run_arms", "search_held_out", "search_lrs", "seeds_in_words", "setting", "spread",
     "take_step", "train_arm", "train_epoch", "unfinished",
 ]
 
 Say = Callable[[str], None]
 Results = dict[str, Any]
-Work = Callable[[str, float, int, Say], Results]  # of an arm, its rate, a seed
+Work = Callable[[str, float, int, Say], Results]  # of an arm, its learning rate, a seed
 
 SEARCH_SEED = 1000  # not among the seeds that are compared
 NOT_SEARCHED = "not searched in the small version"
@@ -100,18 +100,18 @@ def take_step(
 
 def train_epoch(
     net: models.Net, batches: Batches, epoch: int, optimizer: torch.optim.Optimizer,
-    scale: float = 1.0, lr: Callable[[int, int], float] | None = None,
+    scale: float = 1.0, lr_at: Callable[[int, int], float] | None = None,
 ) -> list[float]:
     """Train for one epoch, or until a loss isn't finite; returns the loss of each step.
 
-    scale: what pixels are divided by. lr: the rate by epoch and step; by default the
+    scale: what pixels are divided by. lr_at: the rate by epoch and step; by default the
     optimizer's own. Masks of dropout depend on the seed of the batches, epoch and step.
     """
     losses = []
     for step, (x, y) in enumerate(batches.epoch(epoch)):
-        if lr is not None:
+        if lr_at is not None:
             for group in optimizer.param_groups:
-                group["lr"] = lr(epoch, step)
+                group["lr"] = lr_at(epoch, step)
         torch.manual_seed(random_seed("dropout", batches.seed, epoch, step))
         losses.append(take_step(net, optimizer, x / scale, y))
         if not np.isfinite(losses[-1]):
@@ -163,26 +163,26 @@ def epochs_to(target: float, errors: Sequence[float]) -> float | None:
     return None
 
 
-# One search of rates, one comparison
+# One search of learning rates, one comparison
 
 
-def search_rates(
-    arms: Iterable[str], rates: Iterable[float], work: Work,
+def search_lrs(
+    arms: Iterable[str], lrs: Iterable[float], work: Work,
     score: Callable[[str, Results], Any], cache: ResultCache, say: Say,
 ) -> dict[str, tuple[float, dict[float, Results]]]:
-    """Try rates for each arm: arm -> the rate whose score is least, and rate -> its results.
+    """Try rates for each arm: arm -> the one whose score is least, and rate -> its results.
 
-    rates: in the order in which they are tried; of equals the first is best. work: trains an arm
+    lrs: in the order in which they are tried; of equals the first is best. work: trains an arm
     once. score: of an arm and its results, asked as soon as they are there. cache: keeps them.
     """
     found = {}
     for arm in arms:
         results, scores = {}, {}
-        for rate in rates:
-            told = _prefixed(say, f"{arm}, choosing the rate: {rate:g}, ")
-            once = _once(work, arm, rate, SEARCH_SEED, told)
-            results[rate] = cache.get(f"{arm}, rate {rate:g}, search", once)
-            scores[rate] = score(arm, results[rate])
+        for lr in lrs:
+            told = _prefixed(say, f"{arm}, choosing the rate: {lr:g}, ")
+            once = _once(work, arm, lr, SEARCH_SEED, told)
+            results[lr] = cache.get(f"{arm}, rate {lr:g}, search", once)
+            scores[lr] = score(arm, results[lr])
         found[arm] = min(scores, key=scores.get), results
     return found
 
@@ -195,7 +195,7 @@ def aside(train: ImageSet, held_out: int) -> tuple[ImageSet, ImageSet]:
 
 
 def search_held_out(
-    arms: Iterable[str], rates: Sequence[float], epochs: int, held_out: int, work: Work,
+    arms: Iterable[str], lrs: Sequence[float], epochs: int, held_out: int, work: Work,
     cache: ResultCache, say: Say,
 ) -> dict[str, Any]:
     """Choose each arm's rate from one list, by the error on training images kept aside.
@@ -206,18 +206,18 @@ def search_held_out(
     def score(arm: str, results: Results) -> float:
         return results["test_error"][-1]
 
-    found = search_rates(arms, rates, work, score, cache, say)
+    found = search_lrs(arms, lrs, work, score, cache, say)
     errors = {
-        arm: [score(arm, results[rate]) for rate in rates] for arm, (_, results) in found.items()
+        arm: [score(arm, results[lr]) for lr in lrs] for arm, (_, results) in found.items()
     }
     return {
-        "rates": list(rates), "epochs": epochs, "seed": SEARCH_SEED, "held_out_images": held_out,
+        "rates": list(lrs), "epochs": epochs, "seed": SEARCH_SEED, "held_out_images": held_out,
         "held_out_error": errors, "best": {arm: best for arm, (best, _) in found.items()},
     }  # fmt: skip
 
 
 def run_arms(
-    arms: Iterable[str], rates: Mapping[str, float], seeds: Sequence[int], work: Work,
+    arms: Iterable[str], lrs: Mapping[str, float], seeds: Sequence[int], work: Work,
     cache: ResultCache, say: Say,
 ) -> dict[str, list[Results]]:
     """Train every arm once a seed, at its rate: arm -> one result a seed."""
@@ -225,15 +225,15 @@ def run_arms(
     for arm in arms:
         runs[arm] = []
         for seed in seeds:
-            once = _once(work, arm, rates[arm], seed, _prefixed(say, f"{arm}, seed {seed}, "))
-            runs[arm].append(cache.get(f"{arm}, rate {rates[arm]:g}, seed {seed}", once))
+            once = _once(work, arm, lrs[arm], seed, _prefixed(say, f"{arm}, seed {seed}, "))
+            runs[arm].append(cache.get(f"{arm}, rate {lrs[arm]:g}, seed {seed}", once))
     return runs
 
 
-def _once(work: Work, arm: str, rate: float, seed: int, say: Say) -> Callable[[], Results]:
+def _once(work: Work, arm: str, lr: float, seed: int, say: Say) -> Callable[[], Results]:
     def once() -> Results:
         say("")
-        return work(arm, rate, seed, say)
+        return work(arm, lr, seed, say)
 
     return once
 
@@ -243,7 +243,7 @@ def _prefixed(say: Say, prefix: str) -> Say:
 
 
 def compare(
-    runs: Mapping[str, Sequence[Results]], rates: Mapping[str, float],
+    runs: Mapping[str, Sequence[Results]], lrs: Mapping[str, float],
     measures: Mapping[str, Callable[[Results], float]],
 ) -> dict[str, Any]:
     """Return what a record keeps of a comparison.
@@ -258,7 +258,7 @@ def compare(
     }
     arms: dict[str, Any] = {}
     for arm, each in runs.items():
-        arms[arm] = {"rate": rates[arm], "runs": list(each)}
+        arms[arm] = {"rate": lrs[arm], "runs": list(each)}
         for name in measures:
             arms[arm] |= spread(name, values[arm][name])
     final = {arm: found["final_test_error"] for arm, found in values.items()}
@@ -289,22 +289,22 @@ def spread(name: str, values: Sequence[float] | np.ndarray) -> dict[str, float |
 # Small networks trained by `training.fit`
 
 
-def _recipe(net: models.Net, rate: float) -> Recipe:
+def _recipe(net: models.Net, lr: float) -> Recipe:
     std = {name: gain / net.stage(name).weight[0].numel() ** 0.5 for name, gain in GAINS.items()}
     return Recipe(
-        "small_network", batch_size=64, lr=rate, schedule="step", milestones=(0.6, 0.85),
+        "small_network", batch_size=64, lr=lr, schedule="step", milestones=(0.6, 0.85),
         weight_std=std, biases=dict.fromkeys(std, 0.0), colour_noise=0.0,
         source=RECIPE,
     )
 
 
 def train_arm(
-    spec: NetworkSpec, rate: float, seed: int, epochs: int, train: ImageSet, test: ImageSet,
+    spec: NetworkSpec, lr: float, seed: int, epochs: int, train: ImageSet, test: ImageSet,
     changes: Mapping[str, Any] | None = None,
 ) -> tuple[Results, models.Net]:
     """Train a `architectures.small_network` once; returns its results and the network.
 
-    rate: the learning rate. changes: fields of the Recipe that this arm has otherwise. The
+    lr: the learning rate. changes: fields of the Recipe that this arm has otherwise. The
     results hold train_error and test_error, shares from 0 to 1 after each epoch, and `diverged`:
     a loss that isn't finite counts as an error of 1 from there on.
     """
@@ -313,7 +313,7 @@ def train_arm(
     diverged = False
     try:
         training.fit(
-            net, train, test, replace(_recipe(net, rate), **(changes or {})), epochs=epochs,
+            net, train, test, replace(_recipe(net, lr), **(changes or {})), epochs=epochs,
             seed=seed,
             on_epoch=lambda run: rows.append(run.epochs[-1]),
         )
@@ -333,13 +333,13 @@ def train_arm(
 
 def ablation(
     arms: Mapping[str, NetworkSpec], train: ImageSet, test: ImageSet, seeds: Sequence[int],
-    epochs: int, *, rates: Sequence[float], given: Mapping[str, float] | None = None,
+    epochs: int, *, lrs: Sequence[float], given: Mapping[str, float] | None = None,
     search_epochs: int = 2, held_out: int = 1000,
     changes: Mapping[str, Mapping[str, Any]] | None = None, say: Say = lambda text: None,
 ) -> dict[str, Any]:
     """Compare small networks: search each arm's rate, train it once a seed.
 
-    rates: to search among. given: arm -> rate, to search nothing. changes: arm -> fields of the
+    lrs: to search among. given: arm -> rate, to search nothing. changes: arm -> fields of the
     Recipe that it has otherwise. Returns search, see `search_held_out`, and what `compare` does:
     of each run the results of `train_arm` with `train_error_after`, of the finished network on the
     training images, and `lrn_factor`, from `lrn_factors`.
@@ -349,13 +349,13 @@ def ablation(
     if given is None:
         kept, rest = aside(train, held_out)
 
-        def searched(arm: str, rate: float, seed: int, say: Say) -> Results:
-            return train_arm(arms[arm], rate, seed, search_epochs, rest, kept, changes.get(arm))[0]
+        def searched(arm: str, lr: float, seed: int, say: Say) -> Results:
+            return train_arm(arms[arm], lr, seed, search_epochs, rest, kept, changes.get(arm))[0]
 
-        search = search_held_out(arms, rates, search_epochs, len(kept), searched, cache, say)
+        search = search_held_out(arms, lrs, search_epochs, len(kept), searched, cache, say)
 
-    def whole(arm: str, rate: float, seed: int, say: Say) -> Results:
-        run, net = train_arm(arms[arm], rate, seed, epochs, train, test, changes.get(arm))
+    def whole(arm: str, lr: float, seed: int, say: Say) -> Results:
+        run, net = train_arm(arms[arm], lr, seed, epochs, train, test, changes.get(arm))
         after = training.evaluate(net, train, augment.mean_image(train.images))
         learned = 1.0 if run["diverged"] else round(1 - after["top1"], 4)
         return run | {"train_error_after": learned, "lrn_factor": lrn_factors(net, test)}

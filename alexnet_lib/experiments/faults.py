@@ -15,7 +15,7 @@ class Fault:
 
     name: of the fault. fault: what was done. signs: what in the measurements gives it away.
     remedy: what helps. start: "quick", "faint" (std .01, biases 0) or "printed" (std .01, biases
-    1). rate_factor: of the healthy rate. growth: what is added to the velocity for each weight and
+    1). lr_factor: of the healthy rate. growth: what is added to the velocity for each weight and
     step, in place of the decay. silenced: a layer whose biases start at -1000. frozen: layers that
     the optimizer never gets.
     """
@@ -25,7 +25,7 @@ class Fault:
     signs: str
     remedy: str
     start: str = "quick"
-    rate_factor: float = 1.0
+    lr_factor: float = 1.0
     subtract_mean: bool = True
     shuffle_labels: bool = False
     dropout_at_test: bool = False
@@ -63,7 +63,7 @@ FAULTS: dict[str, Fault] = {
             "The first step alone moves conv1's weights by a tenth and blows fc8's up to more "
             "than six times their size, and the loss leaps up at once, without end.",
             "Divide the rate by ten until the loss falls, or warm it up.",
-            rate_factor=100.0,
+            lr_factor=100.0,
         ),
         Fault(
             "brightness",

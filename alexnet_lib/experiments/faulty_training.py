@@ -40,7 +40,7 @@ MEASURES: dict[str, str] = {
 BLOCK = 5  # steps whose losses `chart` averages
 CLASSES = ("parachute", "English springer", "cassette player")
 IMAGES, HELD_OUT = 600, 60
-STEPS, BATCH_SIZE, LOOK_EVERY, RATE = 40, 16, 8, 0.0005
+STEPS, BATCH_SIZE, LOOK_EVERY, LR = 40, 16, 8, 0.0005
 RECIPE = (
     "the recipe quick_look, not from 2012: first weights about as wide as He et al. (2015) worked "
     "out, the last layer small, biases 0; momentum .9, decay .0005, one constant rate; "
@@ -153,12 +153,12 @@ def _test(net: models.Net, batches: Sequence, fault: Fault) -> dict[str, Any]:
 
 def train_with_fault(
     fault: Fault, spec: NetworkSpec, train: ImageSet, test: ImageSet, seed: int = 0,
-    steps: int = STEPS, batch_size: int = BATCH_SIZE, rate: float = RATE,
+    steps: int = STEPS, batch_size: int = BATCH_SIZE, lr: float = LR,
     look_every: int = LOOK_EVERY, pixel_scale: float = 1.0, say: Say = lambda text: None,
 ) -> dict[str, Any]:
     """Train for some steps with one fault and return what was measured.
 
-    spec: the network. train, test: pictures of the same classes. rate: the healthy learning rate.
+    spec: the network. train, test: pictures of the same classes. lr: the healthy learning rate.
     With the same seed every fault gets the same weights (but for their scale), pictures, crops
     and dropout masks. Returns loss, of each step's batch before it is learned from; looks: the
     steps that were looked at; layers: name -> measure in MEASURES -> one number a look; test, see
@@ -168,7 +168,7 @@ def train_with_fault(
     net = models.Net(spec)
     _begin(net, fault, seed)
     first = {name: net.stage(name).weight.detach().norm().item() for name in _weighted(spec)}
-    optimizer = optimizer_of(net, fault, rate * fault.rate_factor)
+    optimizer = optimizer_of(net, fault, lr * fault.lr_factor)
     mean = augment.mean_image(train.images)
     mean = mean if fault.subtract_mean else torch.zeros_like(mean)
     batches = Batches(train, spec.input_size, batch_size, mean, seed=seed, drop_last=True)
@@ -207,15 +207,15 @@ def train_with_fault(
             "seconds": round(time.monotonic() - started, 1)}  # fmt: skip
 
 
-def optimizer_of(net: models.Net, fault: Fault, rate: float) -> optim.SGD2012:
+def optimizer_of(net: models.Net, fault: Fault, lr: float) -> optim.SGD2012:
     """Return the rule of 2012 for a network's parameters, with the fault in it."""
     groups = optim.parameter_groups(net, weight_decay=RECIPES["quick_look"].weight_decay)
     held = {id(p) for name in fault.frozen for p in net.stage(name).parameters()}
     for group in groups:
         group["params"] = [p for p in group["params"] if id(p) not in held]
     if fault.growth:
-        groups[0]["weight_decay"] = -fault.growth / rate
-    optimizer = optim.SGD2012([{**group, "weight_decay": 0.0} for group in groups], lr=rate)
+        groups[0]["weight_decay"] = -fault.growth / lr
+    optimizer = optim.SGD2012([{**group, "weight_decay": 0.0} for group in groups], lr=lr)
     for group, asked in zip(optimizer.param_groups, groups, strict=True):
         group["weight_decay"] = asked["weight_decay"]  # SGD2012 refuses the wrong sign
     return optimizer
@@ -234,11 +234,11 @@ def run(small: bool, seeds: Sequence[int], say: Say) -> dict[str, Any]:
     test = datasets.load(name, "test" if small else "val", size=size, limit=HELD_OUT,
                          classes=classes)  # fmt: skip
     spec = small_spec() if small else architectures.network("paper", len(classes))
-    rate, scale = (0.02, 1 / 80) if small else (RATE, 1.0)
+    lr, scale = (0.02, 1 / 80) if small else (LR, 1.0)
     settings = {
         "network": spec.name, "input_size": spec.input_size, "classes": list(classes),
         "data": train.name, "data_note": train.note, "train_images": len(train),
-        "test_images": len(test), "steps": STEPS, "batch_size": BATCH_SIZE, "rate": rate,
+        "test_images": len(test), "steps": STEPS, "batch_size": BATCH_SIZE, "rate": lr,
         "seed": seed, "recipe": RECIPE,
     }  # fmt: skip
     cache = ResultCache(None if small else unfinished("clinic"), settings)
@@ -246,7 +246,7 @@ def run(small: bool, seeds: Sequence[int], say: Say) -> dict[str, Any]:
         fault.name: cache.get(
             fault.name,
             lambda fault=fault: train_with_fault(
-                fault, spec, train, test, seed, rate=rate, pixel_scale=scale, say=say
+                fault, spec, train, test, seed, STEPS, lr=lr, pixel_scale=scale, say=say
             ),
         )
         for fault in FAULTS.values()

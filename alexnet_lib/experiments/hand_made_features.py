@@ -26,7 +26,7 @@ CELL = 4  # pixels: 7 x 7 cells of a 28 x 28 picture
 SIZES = {80: 60, 400: 30, 2000: 10, 8000: 5}  # training images -> the network's epochs
 SMALL_SIZES = {80: 60, 400: 30}
 DECAYS = (1e-3, 1e-2, 1e-1)  # for the linear classifier
-RATE = 0.002  # for the network: what the experiment "lrn_ablation" found for it without LRN
+LR = 0.002  # for the network: what the experiment "lrn_ablation" found for it without LRN
 CHANNELS = (16, 16, 32)
 ITERATIONS = 80
 HELD_OUT = 0.25  # of the training images, for choosing the constant
@@ -102,7 +102,7 @@ class _Linear:
 def _network_error(images: ImageSet, test: ImageSet, seed: int, epochs: int) -> float:
     spec = architectures.small_network(channels=CHANNELS)
     few = test.subset(np.arange(10))  # what is asked after each epoch, and not used
-    results, net = train_arm(spec, RATE, seed, epochs, images, few)
+    results, net = train_arm(spec, LR, seed, epochs, images, few)
     if results["diverged"]:
         return 1.0
     return 1 - training.evaluate(net, test, augment.mean_image(images.images))["top1"]
@@ -143,7 +143,7 @@ def run(small: bool, seeds: Sequence[int], say: Say) -> dict[str, Any]:
             say(f"{ARMS[2]}, {size} images, seed {seed}")
             found = _network_error(train.subset(chosen), test, seed, epochs)
             errors[-1].append(round(found, 4))
-    arms[ARMS[2]] = {"rate": RATE, "epochs": list(sizes.values()), "test_error": errors}
+    arms[ARMS[2]] = {"rate": LR, "epochs": list(sizes.values()), "test_error": errors}
     return {
         "data": train.name, "data_note": f"{train.note}; {test.note}",
         "train_images": list(sizes), "test_images": len(test),

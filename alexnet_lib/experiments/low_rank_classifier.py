@@ -33,7 +33,7 @@ RANK = 32
 VIEWS = 4  # random crops of each training picture, mirrored at random
 EPOCHS = 3
 BATCH_SIZE = 128
-RATE = 3e-4
+LR = 3e-4
 DECAY = 5e-4
 
 
@@ -99,8 +99,8 @@ def train_classifier(
     """
     weights = [p for p in classifier.parameters() if p.dim() > 1]
     others = [p for p in classifier.parameters() if p.dim() == 1]
-    groups = [{"params": weights, "weight_decay": DECAY / RATE}, {"params": others}]
-    optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.0)
+    groups = [{"params": weights, "weight_decay": DECAY / LR}, {"params": others}]
+    optimizer = torch.optim.AdamW(groups, lr=LR, weight_decay=0.0)
     size = min(BATCH_SIZE, len(labels))
     steps = epochs * (len(labels) // size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -173,7 +173,7 @@ def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
         "network": "paper; convolutions of the run imagenette_paper, in 8 bits",
         "data": train.name, "data_note": train.note, "train_images": len(train),
         "val_images": len(val), "classes": list(val.classes), "rank": RANK, "views": VIEWS,
-        "recipe": f"fc6 to fc8 only, fc6 and fc7 of rank {RANK}; AdamW, rate {RATE:g} along half a "
+        "recipe": f"fc6 to fc8 only, fc6 and fc7 of rank {RANK}; AdamW, rate {LR:g} along half a "
         f"cosine, decay {DECAY:g}, batch {BATCH_SIZE}, {EPOCHS} epochs over {VIEWS} random crops "
         "of each picture, kept; dropout as in the paper",
         "stored_bytes": stored, "train_loss": losses,

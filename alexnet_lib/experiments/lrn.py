@@ -16,8 +16,8 @@ __all__ = ["LRN", "run", "run_cifar10", "sentence"]
 LRN = LayerSpec("lrn", "lrn", size=5, alpha=1e-4, beta=0.75, k=2.0, convention="paper")
 CHANNELS = (16, 16, 32)
 NETWORK = f"small_network, {CHANNELS} kernels of 5 x 5"
-RATES = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
-SMALL_RATES = {"without LRN": 0.002, "rescaled only": 0.004, "with LRN": 0.004}  # as searched
+LRS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008)
+SMALL_LRS = {"without LRN": 0.002, "rescaled only": 0.004, "with LRN": 0.004}  # as searched
 
 
 def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     }
     train = datasets.load("fashion_mnist", "train", limit=1500 if small else None)
     test = datasets.load("fashion_mnist", "test", limit=500 if small else None)
-    epochs, given = (2, SMALL_RATES) if small else (5, None)
-    compared = ablation(arms, train, test, seeds, epochs, rates=RATES, given=given, say=say)
+    epochs, given = (2, SMALL_LRS) if small else (5, None)
+    compared = ablation(arms, train, test, seeds, epochs, lrs=LRS, given=given, say=say)
     printed = paper_claims.by_key("lrn").values
     return {
         "network": NETWORK, **setting(train, test, epochs),
@@ -52,8 +52,8 @@ def run_cifar10(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]
         name: architectures.small_network(32, train.images.shape[3], channels=CHANNELS, lrn=lrn)
         for name, lrn in (("without LRN", None), ("with LRN", LRN))
     }
-    epochs, given = (1, SMALL_RATES) if small else (12, None)
-    compared = ablation(arms, train, test, seeds, epochs, rates=RATES[1:4], given=given,
+    epochs, given = (1, SMALL_LRS) if small else (12, None)
+    compared = ablation(arms, train, test, seeds, epochs, lrs=LRS[1:4], given=given,
                         search_epochs=4, held_out=800, say=say)  # fmt: skip
     return {
         "network": NETWORK, **setting(train, test, epochs), "recipe": RECIPE, **compared,

@@ -64,16 +64,16 @@ CHANNELS, UNITS, KEEP = (16, 32), 256, 0.5
 COLOUR_STD = 0.1
 EVERY = 2  # epochs between two measurements
 BATCH_SIZE, MOMENTUM, WEIGHT_DECAY = 64, 0.9, 0.0005
-RATE_FALLS = 0.75  # after this share of the run the rate is divided by 10
-RATES = (0.005, 0.01, 0.02, 0.04)
-SMALL_RATES = dict.fromkeys(ARMS, 0.01)
+LR_FALLS = 0.75  # after this share of the run the rate is divided by 10
+LRS = (0.005, 0.01, 0.02, 0.04)
+SMALL_LRS = dict.fromkeys(ARMS, 0.01)
 TARGETS = (1.0, 0.5, 0.2)  # training losses: the iterations to each are counted
 LEARNED_BY_HEART = 0.01  # training error
 EPOCHS, SEARCH_EPOCHS, HELD_OUT = 60, 20, 500
 CAP = 90  # epochs, of a run on shuffled labels
 RECIPE = (
     f"batch {BATCH_SIZE}, momentum {MOMENTUM:g}, decay {WEIGHT_DECAY:g}; the rate divided by 10 "
-    f"after {100 * RATE_FALLS:.0f}% of the run; mean image subtracted, divided by one standard "
+    f"after {100 * LR_FALLS:.0f}% of the run; mean image subtracted, divided by one standard "
     "deviation; first weights with std sqrt(2 / fan-in), biases 0; errors and losses are measured "
     f"every {EVERY} epochs on centre crops, with the weights held still and dropout off"
 )
@@ -121,12 +121,12 @@ def ten_view_error(net: models.Net, test: ImageSet, mean: torch.Tensor, scale: f
 
 
 def train_arm(
-    arm: Arm, rate: float, seed: int, epochs: int, train: ImageSet, test: ImageSet,
+    arm: Arm, lr: float, seed: int, epochs: int, train: ImageSet, test: ImageSet,
     say: Say = lambda text: None, until: float | None = None, ten_views: bool = False,
 ) -> dict[str, Any]:
     """Train one network once.
 
-    epochs: a multiple of EVERY. rate: the learning rate, divided by 10 after RATE_FALLS of the
+    epochs: a multiple of EVERY. lr: the learning rate, divided by 10 after LR_FALLS of the
     run; constant where `until`, a training error that ends the run early, is given. Returns seed,
     rate, diverged, seconds, and train_error, test_error (shares), train_loss and test_loss: before
     training and every EVERY epochs; a loss that isn't finite ends the run as an error of 1.
@@ -146,14 +146,14 @@ def train_arm(
     measured = {"train": Inputs(train, SIDE, mean)}
     scale = measured["train"].scale
     measured["test"] = Inputs(test, SIDE, mean, scale)
-    optimizer = optim.SGD2012(net.parameters(), rate, MOMENTUM, weight_decay=WEIGHT_DECAY)
+    optimizer = optim.SGD2012(net.parameters(), lr, MOMENTUM, weight_decay=WEIGHT_DECAY)
     curves: dict[str, list[float]] = {
         f"{split}_{what}": [] for split in measured for what in ("error", "loss")
     }
     diverged = False
 
-    def lr(epoch: int, step: int) -> float:
-        return rate / 10 if until is None and epoch >= RATE_FALLS * epochs else rate
+    def lr_at(epoch: int, step: int) -> float:
+        return lr / 10 if until is None and epoch >= LR_FALLS * epochs else lr
 
     for epoch in range(epochs + 1):
         if epoch % EVERY == 0:
@@ -166,14 +166,14 @@ def train_arm(
             learned = until is not None and curves["train_error"][-1] <= until
             if diverged or learned or epoch == epochs:
                 break
-        losses = train_epoch(net, batches, epoch, optimizer, scale, lr)
+        losses = train_epoch(net, batches, epoch, optimizer, scale, lr_at)
         diverged |= not np.isfinite(losses[-1])
     if diverged:
         curves = {name: values + values[-1:] * (epochs // EVERY + 1 - len(values))
                   for name, values in curves.items()}  # fmt: skip
     ten = {"ten_view_error": round(ten_view_error(net, test, mean, scale), 4)} if ten_views else {}
     seconds = round(time.monotonic() - started, 1)
-    return {"seed": seed, "rate": rate, **curves, **ten, "diverged": diverged, "seconds": seconds}
+    return {"seed": seed, "rate": lr, **curves, **ten, "diverged": diverged, "seconds": seconds}
 
 
 def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
@@ -193,21 +193,21 @@ def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
         "measured_every": EVERY, "recipe": RECIPE,
     }  # fmt: skip
     cache = ResultCache(None if small else unfinished("overfitting"), settings)
-    search: dict[str, Any] = {"best": SMALL_RATES, "note": NOT_SEARCHED}
+    search: dict[str, Any] = {"best": SMALL_LRS, "note": NOT_SEARCHED}
     if not small:
         kept, rest = aside(train, HELD_OUT)
 
-        def searched(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
-            return train_arm(ARMS[arm], rate, seed, SEARCH_EPOCHS, rest, kept, say)
+        def searched(arm: str, lr: float, seed: int, say: Say) -> dict[str, Any]:
+            return train_arm(ARMS[arm], lr, seed, SEARCH_EPOCHS, rest, kept, say)
 
-        search = search_held_out(ARMS, RATES, SEARCH_EPOCHS, HELD_OUT, searched, cache, say)
+        search = search_held_out(ARMS, LRS, SEARCH_EPOCHS, HELD_OUT, searched, cache, say)
 
-    def whole(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
-        return train_arm(ARMS[arm], rate, seed, epochs, train, test, say, ten_views=True)
+    def whole(arm: str, lr: float, seed: int, say: Say) -> dict[str, Any]:
+        return train_arm(ARMS[arm], lr, seed, epochs, train, test, say, ten_views=True)
 
-    def on_shuffled(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
+    def on_shuffled(arm: str, lr: float, seed: int, say: Say) -> dict[str, Any]:
         labels = shuffled_labels(train, seed)
-        return train_arm(ARMS["plain"], rate, seed, cap, labels, test, say, LEARNED_BY_HEART)
+        return train_arm(ARMS["plain"], lr, seed, cap, labels, test, say, LEARNED_BY_HEART)
 
     best = search["best"]
     runs = run_arms(ARMS, best, seeds, whole, cache, say)

@@ -30,8 +30,8 @@ ARMS = {"z=2, s=2": (2, 2), "z=3, s=3": (3, 3), "z=3, s=2": (3, 2)}  # window, s
 APART, OVERLAPPING = "z=2, s=2", "z=3, s=2"  # the two that the paper compares
 SIDE = 32  # pixels: under ceil z=2 s=2 and z=3 s=2 then give maps of the same sizes
 CHANNELS = (16, 16, 32)
-RATES = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.006)
-SMALL_RATES = dict.fromkeys(ARMS, 0.003)
+LRS = (0.00025, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.006)
+SMALL_LRS = dict.fromkeys(ARMS, 0.003)
 
 
 def networks_to_compare(input_channels: int) -> dict[str, NetworkSpec]:
@@ -69,13 +69,13 @@ def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     """
     train, test = _images(small)
     arms = networks_to_compare(train.images.shape[3])
-    epochs, given = (3, SMALL_RATES) if small else (50, None)
-    compared = ablation(arms, train, test, seeds, epochs, rates=RATES, given=given,
+    epochs, given = (3, SMALL_LRS) if small else (50, None)
+    compared = ablation(arms, train, test, seeds, epochs, lrs=LRS, given=given,
                         search_epochs=30, held_out=800, say=say)  # fmt: skip
     best, same_rate = compared["search"]["best"], None
     if best[OVERLAPPING] != best[APART]:  # a lower rate alone raises the training error
-        arm, rate = {OVERLAPPING: arms[OVERLAPPING]}, {OVERLAPPING: best[APART]}
-        control = ablation(arm, train, test, seeds, epochs, rates=RATES, given=rate, say=say)
+        arm, lr = {OVERLAPPING: arms[OVERLAPPING]}, {OVERLAPPING: best[APART]}
+        control = ablation(arm, train, test, seeds, epochs, lrs=LRS, given=lr, say=say)
         same_rate = control["arms"][OVERLAPPING]
     gaps = {
         name: np.array([run["test_error"][-1] - run["train_error_after"] for run in arm["runs"]])

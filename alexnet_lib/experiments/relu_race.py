@@ -25,14 +25,14 @@ from .arms import (
     Say,
     epochs_to,
     run_arms,
-    search_rates,
+    search_lrs,
     spread,
     train_epoch,
     unfinished,
 )
 
 __all__ = [
-    "INITIAL_STD", "NARROW", "RECIPE", "WIDE", "Arm", "Setting", "epochs_needed", "fastest_rates",
+    "INITIAL_STD", "NARROW", "RECIPE", "WIDE", "Arm", "Setting", "epochs_needed", "fastest_lrs",
     "run", "run_wide", "sentence", "train_to_target",
 ]
 
@@ -68,7 +68,7 @@ class Arm:
 
 
 def train_to_target(
-    arm: Arm, rate: float, seed: int, train: ImageSet, target: float, cap: int,
+    arm: Arm, lr: float, seed: int, train: ImageSet, target: float, cap: int,
     say: Say = lambda text: None,
 ) -> dict[str, Any]:
     """Train until the training error is at most `target`, or for `cap` epochs.
@@ -82,7 +82,7 @@ def train_to_target(
     mean, side = augment.mean_image(train.images), arm.spec.input_size
     inputs = Inputs(train, side, mean)
     batches = Batches(train, side, BATCH_SIZE, mean, None, seed, flip=False)
-    optimizer = optim.SGD2012(net.parameters(), rate, MOMENTUM, weight_decay=0.0)
+    optimizer = optim.SGD2012(net.parameters(), lr, MOMENTUM, weight_decay=0.0)
     errors, diverged = [inputs.error_and_loss(net)[0]], False
     while errors[-1] > target and len(errors) <= cap and not diverged:
         losses = train_epoch(net, batches, len(errors) - 1, optimizer, inputs.scale)
@@ -90,7 +90,7 @@ def train_to_target(
         errors.append(1.0 if diverged else inputs.error_and_loss(net)[0])
         say(f"epoch {len(errors) - 1}: {100 * errors[-1]:.0f}%")
     return {
-        "seed": seed, "rate": rate, "train_error": [round(error, 4) for error in errors],
+        "seed": seed, "rate": lr, "train_error": [round(error, 4) for error in errors],
         "epochs": epochs_to(target, errors), "diverged": diverged,
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
@@ -103,8 +103,8 @@ def epochs_needed(run: Mapping[str, Any]) -> str:
     return f"{run['epochs']:.1f}"
 
 
-def fastest_rates(
-    arms: Mapping[str, Arm], rates: Sequence[float], train: ImageSet, target: float, cap: int,
+def fastest_lrs(
+    arms: Mapping[str, Arm], lrs: Sequence[float], train: ImageSet, target: float, cap: int,
     cache: ResultCache, say: Say = lambda text: None,
 ) -> dict[str, dict[str, Any]]:
     """Find the rate of a list that takes each network to the target in the fewest epochs.
@@ -115,20 +115,20 @@ def fastest_rates(
     """
     limits = dict.fromkeys(arms, cap)
 
-    def work(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
-        return train_to_target(arms[arm], rate, seed, train, target, limits[arm], say)
+    def work(arm: str, lr: float, seed: int, say: Say) -> dict[str, Any]:
+        return train_to_target(arms[arm], lr, seed, train, target, limits[arm], say)
 
     def score(arm: str, found: Mapping[str, Any]) -> tuple[float, float]:
         if found["epochs"] is not None:
             limits[arm] = min(limits[arm], max(1, int(np.ceil(found["epochs"]))))
         return found["epochs"] or float("inf"), min(found["train_error"])
 
-    order = sorted(rates, key=lambda rate: abs(np.log(rate / np.median(rates))))
-    found = search_rates(arms, order, work, score, cache, say)
+    order = sorted(lrs, key=lambda lr: abs(np.log(lr / np.median(lrs))))
+    found = search_lrs(arms, order, work, score, cache, say)
     return {
         arm: {
-            "rates": list(rates), "seed": SEARCH_SEED, "best": best,
-            "races": [results[rate] for rate in rates],
+            "rates": list(lrs), "seed": SEARCH_SEED, "best": best,
+            "races": [results[lr] for lr in lrs],
         }
         for arm, (best, results) in found.items()
     }  # fmt: skip
@@ -145,7 +145,7 @@ class Setting:
     name: str
     channels: tuple[int, int, int]
     images: int
-    rates: tuple[float, ...]
+    lrs: tuple[float, ...]
     cap: int
     arms: Mapping[str, tuple[str, str]]
 
@@ -163,7 +163,7 @@ WIDE = Setting(
     "relu_wide", (32, 32, 64), 10_000, (0.0025, 0.005, 0.01, 0.02), 40,
     {"ReLU": ("relu", "by fan-in"), "tanh": ("tanh", "by fan-in")},
 )  # fmt: skip
-SMALL_RATES = {"ReLU": 0.01, "tanh": 0.02}  # as searched on CIFAR-10
+SMALL_LRS = {"ReLU": 0.01, "tanh": 0.02}  # as searched on CIFAR-10
 RATIOS = {  # name -> the slower one in the paper, the faster one
     "tanh over ReLU": ("tanh", "ReLU"),
     "tanh over ReLU, both std .01": ("tanh, std .01", "ReLU, std .01"),
@@ -190,7 +190,7 @@ def run(
             architectures.small_network(size, colours, 10, channels, activation), initialization
         )
         for arm, (activation, initialization) in setting.arms.items()
-        if arm in SMALL_RATES or not small
+        if arm in SMALL_LRS or not small
     }
     about = {
         "network": f"small_network, {channels} kernels of 5 x 5, four layers with weights",
@@ -198,18 +198,18 @@ def run(
         "target": target, "cap": cap, "recipe": RECIPE,
     }  # fmt: skip
     cache = ResultCache(None if small else unfinished(setting.name), about)
-    search = {arm: {"best": SMALL_RATES.get(arm), "note": NOT_SEARCHED} for arm in arms}
+    search = {arm: {"best": SMALL_LRS.get(arm), "note": NOT_SEARCHED} for arm in arms}
     if not small:
-        search = fastest_rates(arms, setting.rates, train, target, cap, cache, say)
+        search = fastest_lrs(arms, setting.lrs, train, target, cap, cache, say)
 
-    def work(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
-        return train_to_target(arms[arm], rate, seed, train, target, cap, say)
+    def work(arm: str, lr: float, seed: int, say: Say) -> dict[str, Any]:
+        return train_to_target(arms[arm], lr, seed, train, target, cap, say)
 
-    rates = {arm: found["best"] for arm, found in search.items()}
+    lrs = {arm: found["best"] for arm, found in search.items()}
     found = {}
-    for arm, runs in run_arms(arms, rates, seeds, work, cache, say).items():
+    for arm, runs in run_arms(arms, lrs, seeds, work, cache, say).items():
         found[arm] = {
-            "initialization": INITIAL_STD[arms[arm].initialization][0], "rate": rates[arm],
+            "initialization": INITIAL_STD[arms[arm].initialization][0], "rate": lrs[arm],
             "runs": runs, "unfinished": sum(run["epochs"] is None for run in runs),
             **spread("epochs", [cap if run["epochs"] is None else run["epochs"] for run in runs]),
         }  # fmt: skip

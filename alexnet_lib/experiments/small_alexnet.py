@@ -45,7 +45,7 @@ CHANNELS = (16, 32, 48, 48, 48)
 HALF = (8, 16, 24, 24, 48)  # half the kernels, conv5 kept whole as in [S layers-145-half.cfg]
 UNITS = 128
 BATCH_SIZE, MOMENTUM, DECAY = 64, 0.9, 5e-4
-RATES = (0.005, 0.01)
+LRS = (0.005, 0.01)
 SEARCH_EPOCHS, HELD_OUT = 5, 1000
 RECIPE = (
     "batch 64, momentum .9, decay .0005; the rate divided by 10 after 60% and again after 85% of "
@@ -101,7 +101,7 @@ def tower_arms() -> dict[str, NetworkSpec]:
 
 
 def train(
-    spec: NetworkSpec, rate: float, seed: int, epochs: int, images: ImageSet
+    spec: NetworkSpec, lr: float, seed: int, epochs: int, images: ImageSet
 ) -> tuple[models.Net, float]:
     """Train a miniature once; returns the network, in eval mode, and the last epoch's mean loss.
 
@@ -115,15 +115,15 @@ def train(
     sample = torch.from_numpy(np.array(images.images[:500]))
     scale = float(augment.to_input(sample, mean).std())
     batches = Batches(images, VIEW, BATCH_SIZE, mean, None, seed)
-    optimizer = optim.SGD2012(optim.parameter_groups(net, DECAY, 1.0, False), rate, MOMENTUM)
+    optimizer = optim.SGD2012(optim.parameter_groups(net, DECAY, 1.0, False), lr, MOMENTUM)
     net.train().to(memory_format=torch.channels_last)
 
-    def lr(epoch: int, step: int) -> float:
+    def lr_at(epoch: int, step: int) -> float:
         share = (epoch * len(batches) + step) / (epochs * len(batches))
-        return rate * 0.1 ** ((share >= 0.6) + (share >= 0.85))
+        return lr * 0.1 ** ((share >= 0.6) + (share >= 0.85))
 
     for epoch in range(epochs):
-        losses = train_epoch(net, batches, epoch, optimizer, scale, lr)
+        losses = train_epoch(net, batches, epoch, optimizer, scale, lr_at)
         if not np.isfinite(losses[-1]):
             return net.eval(), losses[-1]
     with torch.no_grad():
@@ -166,15 +166,15 @@ def _compared(
     if not small:
         kept, rest = aside(images, HELD_OUT)
 
-        def searched(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
-            net, loss = train(arms[arm], rate, seed, SEARCH_EPOCHS, rest)
+        def searched(arm: str, lr: float, seed: int, say: Say) -> dict[str, Any]:
+            net, loss = train(arms[arm], lr, seed, SEARCH_EPOCHS, rest)
             said = evaluation.probabilities(net, kept, mean)
             return {"test_error": [_error(said, kept) if np.isfinite(loss) else 1.0]}
 
-        search = search_held_out(arms, RATES, SEARCH_EPOCHS, HELD_OUT, searched, cache, say)
+        search = search_held_out(arms, LRS, SEARCH_EPOCHS, HELD_OUT, searched, cache, say)
 
-    def whole(arm: str, rate: float, seed: int, say: Say) -> dict[str, Any]:
-        net, loss = train(arms[arm], rate, seed, epochs, images)
+    def whole(arm: str, lr: float, seed: int, say: Say) -> dict[str, Any]:
+        net, loss = train(arms[arm], lr, seed, epochs, images)
         if not np.isfinite(loss):
             return {"seed": seed, "test_error": [1.0], "train_error_after": 1.0}
         error, learned = (

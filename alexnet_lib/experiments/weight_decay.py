@@ -17,8 +17,8 @@ DECAYS = {
     "without decay": 0.0, "decay .0005": paper_claims.by_key("weight_decay").values["weight_decay"],
 }  # fmt: skip
 CHANNELS = (16, 16, 32)
-RATES = (0.0005, 0.001, 0.002, 0.004, 0.008)
-SMALL_RATES = dict.fromkeys(DECAYS, 0.004)
+LRS = (0.0005, 0.001, 0.002, 0.004, 0.008)
+SMALL_LRS = dict.fromkeys(DECAYS, 0.004)
 
 
 def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
@@ -35,9 +35,9 @@ def run(small: bool, seeds: tuple[int, ...], say: Say) -> dict[str, Any]:
     )
     size, colours = train.images.shape[2:]
     arms = dict.fromkeys(DECAYS, architectures.small_network(size, colours, 10, CHANNELS))
-    epochs, given = (2, SMALL_RATES) if small else (12, None)
+    epochs, given = (2, SMALL_LRS) if small else (12, None)
     compared = ablation(
-        arms, train, test, seeds, epochs, rates=RATES, given=given, search_epochs=5, held_out=600,
+        arms, train, test, seeds, epochs, lrs=LRS, given=given, search_epochs=5, held_out=600,
         changes={arm: {"weight_decay": decay} for arm, decay in DECAYS.items()}, say=say,
     )
     learned = {
@@ -62,9 +62,9 @@ def sentence(record: Mapping[str, Any]) -> str:
     for name, arm in record["arms"].items():
         learned, tested = percent(arm, "train_error_after"), percent(arm, "final_test_error")
         lines.append(f"  {name:14} train {learned}, test {tested}  (rate {arm['rate']:g})")
-    rates = ", ".join(f"{rate:g}" for rate in record["search"].get("rates", ()))
-    if rates:
-        lines.append(f"each with the best of the rates {rates}")
+    lrs = ", ".join(f"{lr:g}" for lr in record["search"].get("rates", ()))
+    if lrs:
+        lines.append(f"each with the best of the rates {lrs}")
     for what, key in (("training", "training_differences"), ("test", "differences")):
         lines += [f"{name}, {what} error: {points(gap)}" for name, gap in record[key].items()]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import pytest
 
 from alexnet_lib import datasets, records
 from alexnet_lib.datasets import catalogue
-from alexnet_lib.experiments import arms, hand_made_features, registry
+from alexnet_lib.experiments import arms, faulty_training, hand_made_features, registry
 
 FEW = 128  # pictures
 
@@ -30,6 +30,7 @@ def small_run(tmp_path_factory):
                 patch.setattr(records, "folder", lambda: folder)
                 patch.setattr(catalogue, "data_folders", list)
                 patch.setattr(datasets, "load", few)
+                patch.setattr(faulty_training, "STEPS", 9)
                 patch.setattr(hand_made_features, "SMALL_SIZES", {80: 2})
                 done[name] = registry.run(name, small=True, progress=False)
             assert not list(folder.iterdir()) and arms.unfinished(name).exists() == begun

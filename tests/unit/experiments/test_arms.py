@@ -14,7 +14,7 @@ from alexnet_lib.batches import Batches
 from alexnet_lib.experiments import arms as arms_experiment
 from alexnet_lib.experiments import lrn
 
-RATES = dict.fromkeys(("without LRN", "with LRN"), 0.003)
+LRS = dict.fromkeys(("without LRN", "with LRN"), 0.003)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def arms():
 
 @pytest.fixture(scope="module")
 def compared(few):
-    return arms_experiment.ablation(arms(), *few, [3, 4], 1, rates=(), given=RATES)
+    return arms_experiment.ablation(arms(), *few, [3, 4], 1, lrs=(), given=LRS)
 
 
 # The loop
@@ -107,7 +107,7 @@ def test_epochs_are_counted_between_two_measurements(errors, epochs):
 
 def test_comparison_is_reproducible_and_seeds_matter(few, compared):
     again = arms_experiment.ablation(
-        {"with LRN": arms()["with LRN"]}, *few, [4], 1, rates=(), given=RATES
+        {"with LRN": arms()["with LRN"]}, *few, [4], 1, lrs=(), given=LRS
     )
     one, other = compared["arms"]["with LRN"]["runs"]
     assert again["arms"]["with LRN"]["runs"] == [other]
@@ -118,7 +118,7 @@ def test_comparison_is_reproducible_and_seeds_matter(few, compared):
 def test_means_and_differences_are_those_of_the_runs(compared):
     without, with_lrn = (
         np.array([run["test_error"][-1] for run in compared["arms"][arm]["runs"]])
-        for arm in RATES
+        for arm in LRS
     )
     difference = compared["differences"]["with LRN minus without LRN"]
     np.testing.assert_allclose(difference["each"], with_lrn - without, atol=1e-4)
@@ -145,7 +145,7 @@ def test_arms_start_from_the_same_weights():
 
 def test_rate_is_chosen_where_the_held_out_error_is_least(few):
     found = arms_experiment.ablation(
-        arms(), *few, [0], 1, rates=(1e-6, 0.003), search_epochs=2, held_out=64
+        arms(), *few, [0], 1, lrs=(1e-6, 0.003), search_epochs=2, held_out=64
     )
     search = found["search"]
     assert search["held_out_images"] == 64 and search["epochs"] == 2
@@ -164,9 +164,9 @@ def test_images_kept_aside_are_not_trained_on(few):
 def test_the_first_of_equal_rates_is_best_and_results_are_kept(tmp_path):
     tried, told = [], []
 
-    def work(arm, rate, seed, say):
-        tried.append((arm, rate, seed))
-        return {"test_error": [0.9, 0.5 if rate > 1 else 0.7]}
+    def work(arm, lr, seed, say):
+        tried.append((arm, lr, seed))
+        return {"test_error": [0.9, 0.5 if lr > 1 else 0.7]}
 
     cache = arms_experiment.ResultCache(tmp_path / "kept.json", {})
     given = ["a", "b"], (1.0, 3.0, 2.0), 4, 10, work

@@ -34,7 +34,7 @@ def measured(pictures):
         if name not in kept:
             kept[name] = faulty_training.train_with_fault(
                 FAULTS[name], faulty_training.small_spec(), *pictures, steps=6, batch_size=8,
-                rate=0.02, look_every=3, pixel_scale=1 / 80,
+                lr=0.02, look_every=3, pixel_scale=1 / 80,
             )
         return kept[name]
 
@@ -56,7 +56,7 @@ def test_a_file_holds_a_number_a_look_and_layer(measured):
 def test_the_same_seed_gives_the_same_file(measured, pictures):
     torch.manual_seed(99)
     again = faulty_training.train_with_fault(
-        HEALTHY, faulty_training.small_spec(), *pictures, steps=6, batch_size=8, rate=0.02,
+        HEALTHY, faulty_training.small_spec(), *pictures, steps=6, batch_size=8, lr=0.02,
         look_every=3, pixel_scale=1 / 80,
     )
     first = measured("healthy")
@@ -105,7 +105,7 @@ def test_shuffled_labels_are_the_same_labels_in_another_order(measured):
 def test_growth_is_not_scaled_by_the_rate():
     """Without a gradient each weight grows by the factor that the fault adds to the velocity."""
     net = models.Net(faulty_training.small_spec()).initialize(0)
-    optimizer = faulty_training.optimizer_of(net, FAULTS["growing"], rate=0.003)
+    optimizer = faulty_training.optimizer_of(net, FAULTS["growing"], lr=0.003)
     weight = net.stage("conv2").weight
     before = weight.detach().clone()
     for parameter in net.parameters():

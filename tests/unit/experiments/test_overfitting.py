@@ -173,8 +173,8 @@ def test_shipped_record_says_what_the_chapter_says():
     plain, everything = (arms[name]["runs"] for name in ("plain", "all"))
     assert all(run["test_loss"][-1] > min(run["test_loss"]) + 1 for run in plain)
     assert all(run["test_loss"][-1] < 1.1 * min(run["test_loss"]) for run in everything)
-    rates = record["search"]["rates"]
-    assert all(arm["rate"] in rates[1:-1] for arm in arms.values()), "at no end of the search"
+    lrs = record["search"]["rates"]
+    assert all(arm["rate"] in lrs[1:-1] for arm in arms.values()), "at no end of the search"
 
 
 def test_iterations_are_counted_between_two_measurements():

@@ -85,11 +85,11 @@ def test_shipped_record_says_what_the_chapter_says():
 def test_control_at_the_same_rate_is_trained_where_rates_differ(monkeypatch):
     few = catalogue.load("fashion_mnist", "train", size=32, limit=64)
     monkeypatch.setattr(pooling_experiment, "_images", lambda small: (few, few))
-    rates = {"z=2, s=2": 0.003, "z=3, s=3": 0.003, "z=3, s=2": 0.001}
-    monkeypatch.setattr(pooling_experiment, "SMALL_RATES", rates)
+    lrs = {"z=2, s=2": 0.003, "z=3, s=3": 0.003, "z=3, s=2": 0.001}
+    monkeypatch.setattr(pooling_experiment, "SMALL_LRS", lrs)
     results = pooling_experiment.run(True, (0,), lambda text: None)
     assert results["same_rate"]["rate"] == 0.003 != results["arms"]["z=3, s=2"]["rate"]
-    monkeypatch.setattr(pooling_experiment, "SMALL_RATES", dict.fromkeys(rates, 0.003))
+    monkeypatch.setattr(pooling_experiment, "SMALL_LRS", dict.fromkeys(lrs, 0.003))
     again = pooling_experiment.run(True, (0,), lambda text: None)
     assert again["same_rate"] is None
     assert again["arms"]["z=3, s=2"] == results["same_rate"]

@@ -57,10 +57,10 @@ def test_divergence_ends_a_race(few):
 
 def test_search_ends_each_run_where_the_best_ended(few):
     cache = arms_experiment.ResultCache(None, {})
-    rates = (0.001, 0.01, 0.1)
-    found = relu_race.fastest_rates({"ReLU": arm()}, rates, few, 0.5, 9, cache)["ReLU"]
+    lrs = (0.001, 0.01, 0.1)
+    found = relu_race.fastest_lrs({"ReLU": arm()}, lrs, few, 0.5, 9, cache)["ReLU"]
     by_rate = dict(zip(found["rates"], found["races"], strict=True))
-    assert [race["rate"] for race in found["races"]] == list(rates)
+    assert [race["rate"] for race in found["races"]] == list(lrs)
     fastest = min(race["epochs"] or 99 for race in found["races"])
     assert by_rate[found["best"]]["epochs"] == fastest < 9
     middle = int(np.ceil(by_rate[0.01]["epochs"]))
@@ -102,7 +102,7 @@ def test_shipped_record_adds_up():
     assert record["target"] == 0.25 and "no weight decay" in record["recipe"]
     for name, arm in record["arms"].items():
         search = record["search"][name]
-        assert search["rates"] == list(relu_race.NARROW.rates), "the same grid for all"
+        assert search["rates"] == list(relu_race.NARROW.lrs), "the same grid for all"
         assert arm["rate"] == search["best"]
         counts = {race["rate"]: race["epochs"] for race in search["races"]}
         reached = [epochs for epochs in counts.values() if epochs is not None]
@@ -126,10 +126,10 @@ def test_shipped_record_adds_up():
 def test_the_chapters_words_on_the_race_hold():
     record = registry.load("relu")
     epochs = {name: arm["epochs_mean"] for name, arm in record["arms"].items()}
-    rates = {name: arm["rate"] for name, arm in record["arms"].items()}
+    lrs = {name: arm["rate"] for name, arm in record["arms"].items()}
     for ratio in record["ratios"].values():
         assert ratio["ratio_mean"] < 1 and not ratio["bound"]
-    assert rates["tanh"] > rates["ReLU"] and rates["tanh, std .01"] > rates["ReLU, std .01"]
+    assert lrs["tanh"] > lrs["ReLU"] and lrs["tanh, std .01"] > lrs["ReLU, std .01"]
     for name in ("ReLU", "tanh"):
         by_weights = epochs[f"{name}, std .01"] - epochs[name]
         assert by_weights > abs(epochs["ReLU"] - epochs["tanh"])
