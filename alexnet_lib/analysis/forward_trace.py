@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import io
-import warnings
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
-from PIL import Image
 
 from .. import augment, datasets, pretrained
-from ..datasets import folders
 from ..models import Net
 from . import signal_propagation
 
 __all__ = [
-    "MOST_PIXELS", "STAGES", "Journey", "decode", "follow", "follow_carelessly",
-    "kernel_pictures", "shipped", "trained",
-]  # fmt: skip
+    "STAGES", "Trace", "follow", "follow_carelessly", "kernel_pictures", "shipped", "trained",
+]
 
 #: The stages of the map in order; a conv's or fc's is what its ReLU puts out.
 STAGES = (
     "input", "conv1", "lrn1", "pool1", "conv2", "lrn2", "pool2", "conv3", "conv4", "conv5",
     "pool5", "fc6", "fc7", "fc8",
 )  # fmt: skip
-MOST_PIXELS = 100_000_000  # of a learner's photo: 300 MB once it's decoded
 
 
 @dataclass(frozen=True, eq=False)
-class Journey:
+class Trace:
     """What one photo became in a network.
 
     picture: uint8 (227, 227, 3), as it went in but for the mean. maps: stage -> float32 (C, H, W)
@@ -49,47 +43,8 @@ def trained() -> tuple[Net, list[str], torch.Tensor]:
     return pretrained.trained_network(), pretrained.trained_classes(), pretrained.trained_mean()
 
 
-def decode(data: bytes, name: str = "the file") -> np.ndarray:
-    """Read a learner's picture from a file's bytes: uint8 (H, W, 3), at most 454 pixels a side.
-
-    Turned as the camera says, grey and palettes as RGB, transparent parts white; larger ones are
-    cut to their central square and made smaller. Raises ValueError, in words, for an empty or
-    broken file, for what isn't a picture, and for more than MOST_PIXELS.
-    """
-    if not data:
-        raise ValueError(f"{name} is empty: 0 bytes. Choose another picture.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                width, height = image.size
-    except Image.DecompressionBombError:
-        width = height = MOST_PIXELS  # more than Pillow wants to open
-    except (OSError, ValueError, SyntaxError, EOFError):
-        raise ValueError(
-            f"{name} is not a picture that can be read: its first bytes belong to no image format "
-            "known here. Choose a JPEG, PNG, WebP, GIF or TIFF file."
-        ) from None
-    if width * height > MOST_PIXELS:
-        raise ValueError(
-            f"{name} has more than {MOST_PIXELS // 10**6} million pixels, too many to decode here. "
-            "Make it smaller and choose it again."
-        )
-    side = 454 if max(width, height) > 454 else None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return folders.read_image(io.BytesIO(data), side)
-    except ValueError as error:
-        cause = str(error.__cause__ or error)
-        raise ValueError(
-            f"{name} looks like a picture but can't be decoded ({cause}): it may be cut off or "
-            "damaged. Choose another one."
-        ) from None
-
-
 @torch.no_grad()
-def follow(photo: np.ndarray, net: Net | None = None, scale: float = 1.0) -> Journey:
+def follow(photo: np.ndarray, net: Net | None = None, scale: float = 1.0) -> Trace:
     """Send a photo through a network and keep what every stage of STAGES puts out.
 
     photo: uint8 (H, W, 3), of any size; its central square is scaled to 227. net: one with the
@@ -112,10 +67,10 @@ def follow(photo: np.ndarray, net: Net | None = None, scale: float = 1.0) -> Jou
     maps = {"input": x[0].numpy()} | {wanted[name]: value[0] for name, value in taken.items()}
     chances = torch.from_numpy(maps["fc8"]).softmax(dim=0).tolist()
     answers = sorted(zip(classes, chances, strict=True), key=lambda answer: -answer[1])
-    return Journey(picture, {stage: maps[stage] for stage in STAGES}, answers)
+    return Trace(picture, {stage: maps[stage] for stage in STAGES}, answers)
 
 
-def follow_carelessly(photo: np.ndarray) -> Journey:
+def follow_carelessly(photo: np.ndarray) -> Trace:
     """Send a photo through the shipped network as a careless program does.
 
     What it gets wrong is the question of chapter 07, section 9. photo: as for `follow`.

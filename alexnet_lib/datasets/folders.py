@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +17,19 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 __all__ = [
     "EXTENSIONS",
+    "MOST_PIXELS",
     "RESIZE_RULE",
     "SPLITS",
     "ImageFolder",
     "balanced_indices",
     "decode_all",
     "read_image",
+    "read_upload",
     "scan",
 ]
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm"}
+MOST_PIXELS = 100_000_000  # of a learner's photo: 300 MB once it's decoded
 RESIZE_RULE = "centre square, PIL bicubic with antialiasing, RGB, alpha on white"
 #: The names a split may have, as asked for and as folders on disk; the first is its own.
 SPLITS = {
@@ -227,6 +232,45 @@ def read_image(path: str | Path, size: int | None = None) -> np.ndarray:
         unknown = isinstance(error, UnidentifiedImageError)  # its words give the path once more
         why = "it is damaged, or no picture" if unknown else error
         raise ValueError(f"{path} is not a readable image: {why}") from error
+
+
+def read_upload(data: bytes, name: str = "the file") -> np.ndarray:
+    """Read a learner's picture from a file's bytes: uint8 (H, W, 3), at most 454 pixels a side.
+
+    Turned as the camera says, grey and palettes as RGB, transparent parts white; larger ones are
+    cut to their central square and made smaller. Raises ValueError, in words, for an empty or
+    broken file, for what isn't a picture, and for more than MOST_PIXELS.
+    """
+    if not data:
+        raise ValueError(f"{name} is empty: 0 bytes. Choose another picture.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                width, height = image.size
+    except Image.DecompressionBombError:
+        width = height = MOST_PIXELS  # more than Pillow wants to open
+    except (OSError, ValueError, SyntaxError, EOFError):
+        raise ValueError(
+            f"{name} is not a picture that can be read: its first bytes belong to no image format "
+            "known here. Choose a JPEG, PNG, WebP, GIF or TIFF file."
+        ) from None
+    if width * height > MOST_PIXELS:
+        raise ValueError(
+            f"{name} has more than {MOST_PIXELS // 10**6} million pixels, too many to decode here. "
+            "Make it smaller and choose it again."
+        )
+    side = 454 if max(width, height) > 454 else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return read_image(io.BytesIO(data), side)
+    except ValueError as error:
+        cause = str(error.__cause__ or error)
+        raise ValueError(
+            f"{name} looks like a picture but can't be decoded ({cause}): it may be cut off or "
+            "damaged. Choose another one."
+        ) from None
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

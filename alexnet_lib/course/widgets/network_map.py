@@ -16,7 +16,8 @@ from PIL import Image
 from ... import architectures, plots, shapes
 from ..._errors import unknown_name
 from ...analysis import forward_trace
-from ...analysis.forward_trace import Journey
+from ...analysis.forward_trace import Trace
+from ...datasets import folders
 from ...experiments.source_differences import LAYER_NOTES, SOURCES
 from .javascript_lab import Lab
 from .python_demo import read_script
@@ -38,7 +39,7 @@ def stage_shapes(stages: tuple[str, ...] = forward_trace.STAGES) -> dict[str, tu
     return {stage: every[stage] for stage in stages}
 
 
-def shown_channels(followed: Sequence[Journey]) -> dict[str, list[int]]:
+def shown_channels(followed: Sequence[Trace]) -> dict[str, list[int]]:
     """Return which maps are shown, SHOWN of each tower, by stage: the same for every photo.
 
     In layer 1 the first of each tower, neighbours as LRN sees them; in the layers behind it, where
@@ -48,7 +49,7 @@ def shown_channels(followed: Sequence[Journey]) -> dict[str, list[int]]:
     for stage, (C, *sides) in stage_shapes(forward_trace.STAGES[1:-1]).items():
         half, first = C // 2, stage.startswith(("conv1", "lrn1", "pool1"))
         if stage.startswith("conv") and not first:
-            loud = sum(journey.maps[stage].mean(axis=(1, 2)) for journey in followed)
+            loud = sum(trace.maps[stage].mean(axis=(1, 2)) for trace in followed)
             most = [np.sort(np.argsort(-loud[at : at + half])[:SHOWN]) + at for at in (0, half)]
             chosen[stage] = np.concatenate(most).tolist()
         elif first:
@@ -58,22 +59,22 @@ def shown_channels(followed: Sequence[Journey]) -> dict[str, list[int]]:
     return chosen
 
 
-def packed(journey: Journey, label: str, channels: Mapping[str, list[int]]) -> dict[str, Any]:
-    """Return what the page shows of a journey: the picture as JPEG, maps in 8 bits, the answers.
+def packed(trace: Trace, label: str, channels: Mapping[str, list[int]]) -> dict[str, Any]:
+    """Return what the page shows of a trace: the picture as JPEG, maps in 8 bits, the answers.
 
     channels: of `shown_channels`. Of maps (C, H, W) these, of vectors all, one after another, in
     the order of the stages; 255 is the largest number of its stage that is shown.
     """
     jpeg = io.BytesIO()
-    Image.fromarray(journey.picture).save(jpeg, "JPEG", quality=85)
+    Image.fromarray(trace.picture).save(jpeg, "JPEG", quality=85)
     parts, highs, alive = [], {}, {}
     for stage in forward_trace.STAGES[1:-1]:
-        maps = journey.maps[stage]
+        maps = trace.maps[stage]
         shown = maps[channels[stage]] if maps.ndim == 3 else maps
         high = float(shown.max()) or 1.0
         highs[stage], alive[stage] = float(f"{high:.4g}"), float(f"{(maps > 0).mean():.4f}")
         parts.append((255 * shown / high).round().astype(np.uint8).tobytes())
-    answers = [[name, float(f"{chance:.4f}")] for name, chance in journey.answers]
+    answers = [[name, float(f"{chance:.4f}")] for name, chance in trace.answers]
     return {"label": label, "photo": jpeg.getvalue(), "maps": b"".join(parts), "highs": highs,
             "alive": alive, "answers": answers}  # fmt: skip
 
@@ -119,7 +120,7 @@ class NetworkMap(Lab):
         channels = shown_channels(list(followed.values()))
         if not own_photos:
             followed[WRONG] = forward_trace.follow_carelessly(photos["cat"])
-        every = [packed(journey, label, channels) for label, journey in followed.items()]
+        every = [packed(trace, label, channels) for label, trace in followed.items()]
         net = forward_trace.trained()[0]
         kernels = {
             name: forward_trace.kernel_pictures(net, name, shown).tobytes()
@@ -166,7 +167,7 @@ class NetworkMap(Lab):
         Nothing is raised: `trouble` then holds the reason, and the picture stays as it was.
         """
         try:
-            photo = forward_trace.decode(data, name)
+            photo = folders.read_upload(data, name)
             self.own = packed(forward_trace.follow(photo), f"{OWN}, {name}", self.channels)
             self.photo = self.own["label"]
             self.trouble = {"text": "", "number": self.trouble.get("number", 0) + 1}

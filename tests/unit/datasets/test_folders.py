@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import re
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from alexnet_lib import datasets
 from alexnet_lib.datasets import folders
 from alexnet_lib.datasets.folders import balanced_indices, decode_all, read_image, scan
 
@@ -244,3 +250,62 @@ def test_decoding_keeps_the_order_and_goes_on_after_a_broken_picture(tmp_path):
     assert decoded.pop(57)[0].startswith(str(tmp_path / "b" / "07.png"))
     shades = [int(image[0, 0, 0]) for image, _ in decoded]
     assert shades == [*range(10, 60), *range(100, 107), *range(108, 160)]
+
+
+# A learner's files of every kind
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    data = io.BytesIO()
+    image.save(data, kind, **options)
+    return data.getvalue()
+
+
+GOOD = {
+    "grey": encoded(Image.new("L", (40, 30), 90)),
+    "16 bit grey": encoded(Image.fromarray(np.full((30, 40), 40_000, np.uint16))),
+    "one pixel": encoded(Image.new("RGB", (1, 1), (200, 10, 30))),
+    "a line": encoded(Image.new("RGB", (3000, 1), "red")),
+    "palette": encoded(Image.new("P", (50, 60), 3), "GIF"),
+    "transparent": encoded(Image.new("RGBA", (50, 50), (10, 20, 30, 0))),
+    "CMYK": encoded(Image.new("CMYK", (80, 50)), "JPEG"),
+    "large": encoded(Image.new("RGB", (6000, 4000), "navy"), "JPEG"),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_uploads_of_any_size_and_colour_are_read(name):
+    photo = folders.read_upload(GOOD[name])
+    assert photo.dtype == np.uint8 and photo.shape[2] == 3 and max(photo.shape) <= 454
+
+
+def huge_png() -> bytes:
+    """A small file that claims 50,000 x 50,000 pixels."""
+    data = bytearray(encoded(Image.new("RGB", (4, 4))))
+    data[16:24] = struct.pack(">II", 50_000, 50_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
+def large_header() -> bytes:
+    """A picture of 12,000 x 12,000, more than is decoded, less than Pillow refuses."""
+    return encoded(Image.new("1", (12_000, 12_000)))
+
+
+BAD = {
+    "empty": (b"", "is empty: 0 bytes"),
+    "text": (b"dear diary, " * 40, "is not a picture that can be read"),
+    "cut off": (encoded(Image.fromarray(datasets.photo("cat")), "JPEG")[:4000], "can't be decoded"),
+    "broken": (encoded(Image.fromarray(datasets.photo("cat")))[:9000], "can't be decoded"),
+    "huge": (huge_png(), "more than 100 million pixels"),
+    "too large": (large_header(), "more than 100 million pixels"),
+    "floats": (encoded(Image.new("F", (9, 9), 0.5), "TIFF"), "can't be decoded"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_upload_that_is_no_picture_is_refused_in_words(name):
+    data, said = BAD[name]
+    with pytest.raises(ValueError, match=rf"^file\.jpg .*{re.escape(said)}") as error:
+        folders.read_upload(data, "file.jpg")
+    assert len(str(error.value)) < 260 and "BytesIO" not in str(error.value)

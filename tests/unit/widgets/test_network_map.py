@@ -183,7 +183,7 @@ def test_the_bundle_is_one_module_without_imports(tmp_path):
 
 @needs_node
 def test_packed_maps_are_the_networks(small_map):
-    journey = forward_trace.follow(datasets.photo("cat"))
+    trace = forward_trace.follow(datasets.photo("cat"))
     one = small_map.pictures[0]
     rows = {row["name"]: row for row in evaluate("stageRows()")}
     places = evaluate("offsets(stageRows())")
@@ -191,27 +191,27 @@ def test_packed_maps_are_the_networks(small_map):
     for stage in forward_trace.STAGES[1:-1]:
         length = evaluate("packedSize(given)", rows[stage])
         got = maps[places[stage] : places[stage] + length]
-        right = journey.maps[stage]
+        right = trace.maps[stage]
         if right.ndim == 3:
             right = right[small_map.channels[stage]]
         expected = right.ravel() / right.max()  # of what is shown
         np.testing.assert_allclose(got / 255, expected, atol=0.0021)
         assert one["highs"][stage] == pytest.approx(right.max(), rel=1e-3)
-        assert one["alive"][stage] == pytest.approx((journey.maps[stage] > 0).mean(), abs=1e-4)
+        assert one["alive"][stage] == pytest.approx((trace.maps[stage] > 0).mean(), abs=1e-4)
     assert sum(evaluate("stageRows().map(packedSize)")) == len(maps)
     assert len(one["maps"]) + len(one["photo"]) < 300_000
-    assert [name for name, _ in one["answers"]] == [name for name, _ in journey.answers]
+    assert [name for name, _ in one["answers"]] == [name for name, _ in trace.answers]
     picture = np.asarray(Image.open(io.BytesIO(one["photo"])).convert("RGB"))
-    assert np.abs(picture.astype(int) - journey.picture).mean() < 5  # as JPEG
+    assert np.abs(picture.astype(int) - trace.picture).mean() < 5  # as JPEG
 
 
 def test_shown_maps_are_the_loudest_and_the_same_along_a_layer(small_map):
-    journey = forward_trace.follow(datasets.photo("cat"))
+    trace = forward_trace.follow(datasets.photo("cat"))
     chosen = small_map.channels
     assert chosen["conv1"] == chosen["pool1"] == [*range(12), *range(48, 60)]
     assert chosen["conv2"] == chosen["lrn2"] == chosen["pool2"] and "fc6" not in chosen
     for stage in ("conv2", "conv3", "conv4", "conv5"):
-        loud = journey.maps[stage].mean(axis=(1, 2))
+        loud = trace.maps[stage].mean(axis=(1, 2))
         half = len(loud) // 2
         for at, part in ((0, chosen[stage][:12]), (half, chosen[stage][12:])):
             assert part == sorted(part) and at <= part[0] and part[-1] < at + half
@@ -259,11 +259,11 @@ def test_map_brings_a_still_picture(small_map):
     small_map.article = True
     texts = {text.get_text() for text in small_map.picture().texts}
     assert "conv1\n+ lrn1" in texts and not {"conv1", "lrn1"} & texts
-    maps, journey = (
+    maps, trace = (
         small_map._maps(small_map.pictures[0]),
         forward_trace.follow(datasets.photo("cat")),
     )
-    right = journey.maps["lrn1"]
+    right = trace.maps["lrn1"]
     shown = [*range(12), *range(48, 60)]
     expected = right[shown] / right[shown].max()
     np.testing.assert_allclose(maps[shown] / 255, expected, atol=0.0021)
@@ -308,3 +308,36 @@ def test_notes_cover_every_stage_and_repeat_no_wrong_number():
             assert f"{size[1]} × {size[2]} × {size[0] // 2}" in article[stage]
     assert "253,440" in notes["lrn1"][0]
     assert "1, 2 and 5" in source_differences.by_key("lrn_layer5").article
+
+
+# A learner's own picture
+
+
+def png(image: Image.Image) -> bytes:
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
+def test_a_picture_of_one_pixel_goes_through_and_a_bad_file_loses_nothing(small_map):
+    small_map.take(png(Image.new("RGB", (1, 1), (200, 10, 30))), "mine.png")
+    assert small_map.trouble["text"] == ""
+    assert small_map.own["label"] == small_map.photo == "your picture, mine.png"
+    assert len(small_map.own["maps"]) == len(small_map.pictures[0]["maps"])
+    before = (dict(small_map.own), small_map.photo, small_map.stage)
+    count = small_map.trouble["number"]
+    small_map.take(b"dear diary, " * 40, "file.jpg")
+    text = small_map.trouble["text"]
+    assert text.startswith("file.jpg is not a picture") and text.endswith("stays as it was.")
+    assert small_map.trouble["number"] == count + 1  # the page hears it again
+    assert (dict(small_map.own), small_map.photo, small_map.stage) == before
+
+
+def test_files_come_as_messages(small_map):
+    strange = (({}, []), ("x", [b"y"]), ({"kind": "picture"}, []), ({"kind": 1}, [b"y"]))
+    for content, buffers in strange:
+        small_map._on_file(small_map, content, buffers)
+    assert small_map.trouble == {}
+    message = {"kind": "picture", "name": "a.png"}
+    small_map._on_file(small_map, message, [memoryview(png(Image.new("L", (40, 30), 90)))])
+    assert small_map.photo == "your picture, a.png"
