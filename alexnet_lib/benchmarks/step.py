@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -21,7 +19,7 @@ from ..datasets import ImageSet
 from ..distributed import launch
 from ..kernels.allocator import kept
 from ..paper import RECIPES
-from .timing import Rows, compare, figure, machine_rates
+from .timing import Rows, compare, figure, machine_rates, resident
 
 __all__ = ["BuiltinLRN", "loop_overhead", "peak_memory", "profiled", "step"]
 
@@ -225,7 +223,7 @@ def peak_memory(name: str, batch_size: int = 64) -> int | None:
 
 def _peak(name: str, batch_size: int) -> int | None:
     training_step(name, 2)()  # what torch loads on first use isn't the network's
-    before, most = _resident(), 0
+    before, most = resident("VmRSS"), 0
     if before is None:
         return None
     once, done = training_step(name, batch_size), threading.Event()
@@ -233,7 +231,7 @@ def _peak(name: str, batch_size: int) -> int | None:
     def watch() -> None:
         nonlocal most
         while not done.wait(0.002):
-            most = max(most, _resident())
+            most = max(most, resident("VmRSS"))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -243,11 +241,3 @@ def _peak(name: str, batch_size: int) -> int | None:
     done.set()
     watcher.join()
     return most - before
-
-
-def _resident() -> int | None:
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-    return None

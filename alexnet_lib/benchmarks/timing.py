@@ -5,13 +5,15 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["Rows", "bytes_moved", "compare", "figure", "machine_rates"]
+__all__ = ["Rows", "bytes_moved", "compare", "figure", "machine_rates", "resident"]
 
 Rows = list[dict[str, Any]]  # what was timed, the times of each contestant, and the figures
 
@@ -97,3 +99,12 @@ def machine_rates(device: str = "cpu", rounds: int = 5) -> dict[str, float]:
         "matmul": 2 * side**3 / times["matmul"]["least"],
         "copy": 2 * x.nbytes / times["copy"]["least"],
     }
+
+
+def resident(field: str) -> int | None:
+    """Return a field of Linux's account of this process's memory, bytes; None elsewhere."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+    return None

@@ -169,14 +169,14 @@ def _memory(variant: str, num_classes: int, batch_size: int) -> dict[str, Any]:
     x, y = pictures(spec, 1)
     _Trainee(team.build(spec, 0)).step(x, y)  # what torch loads on first use isn't the network's
     del x, y
-    before = _resident("VmRSS")
+    before = timing.resident("VmRSS")
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     model = _Trainee(team.build(spec, 0))
     x, y = pictures(spec, batch_size)
     for step in range(2):
         model.step(x, y, step=step)
-    peak = _resident("VmHWM")
+    peak = timing.resident("VmHWM")
     parameters = list(model.model.parameters())
     bytes_of = {
         "weights": parameters,
@@ -227,15 +227,6 @@ def activation_bytes(model: nn.Module, x: torch.Tensor) -> int:
         y = model(x)
     y.sum().backward()  # two towers go backward together, or wait for each other for ever
     return sum(kept.values())
-
-
-def _resident(field: str) -> int | None:
-    """Return a field of Linux's account of this process's memory, bytes; None elsewhere."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(field + ":"):
-                return int(line.split()[1]) * 1024
-    return None
 
 
 def contestants(batch_size: int = 32, num_classes: int = 1000) -> dict[str, Callable[[], None]]:
