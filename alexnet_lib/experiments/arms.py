@@ -69,7 +69,7 @@ class ResultCache:
         if path is not None and path.exists():
             before = records.read(path)
             if before["settings"] == self.settings:
-                self.results = before["results"]
+                self.results = before.get("results", {})
 
     def get(self, key: str, work: Callable[[], Results]) -> Results:
         """Return what is kept under `key`, or work it out now and keep it."""
