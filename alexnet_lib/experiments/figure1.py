@@ -12,7 +12,9 @@ file, .0001, .01, .01, .01 ("cuda-convnet") or 1 / sqrt(fan-in) ("fan-in"); ReLU
 in the first pair. Then single causes: conv1's rate alone divided by 1,000, and ReLU with a gain of
 sqrt(2).
 
-The rules, fixed before the numbers:
+The rules, fixed before the numbers, but for the second part of rule 3: it was added once a first
+call had been cut off and its unfinished searches had been seen, before any chosen rate had run
+through. So the cells that it concerns have a coarser search than the others.
 
 1. A run's number is the epochs until the training error, counted during the epoch, falls to the
    target, on a straight line between two epochs. What isn't there after `cap` epochs is "more
@@ -25,9 +27,10 @@ The rules, fixed before the numbers:
 3. Searching stops a run early when it can't win any more: when another rate was there in fewer
    epochs; when it's 10 points behind the best of its cell at the same epoch, from epoch 10 on; or
    when it is still at chance (within 5 points) after 20 epochs.
-   A search that was cut off goes on where it stood: a cell that was being refined is refined, one
-   that was still searched is refined on a ladder of sqrt(3), one place down to two places up from
-   the rate that led, with one search seed; one at chance goes on downwards from the lowest rate.
+   Added later: a search that was cut off goes on where it stood. A cell that was being refined is
+   refined; one that was still searched is refined on a ladder of sqrt(3), one place down to two
+   places up from the rate that led, with one search seed; one at chance goes on downwards from the
+   lowest rate.
 4. The chosen rate then runs with seeds that the search hasn't seen; nothing is stopped but what is
    at chance after 20 epochs in a cell where the whole search was. All these runs are recorded.
 5. The idea "ReLU is faster" is borne out in a cell pair if every seed of ReLU needs fewer epochs
