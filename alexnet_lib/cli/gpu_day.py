@@ -26,7 +26,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -148,14 +148,10 @@ def _more(out: Path, deadline: float, small: bool, say: Callable) -> None:
 
 def _figure1(out: Path, deadline: float, small: bool, say: Callable) -> None:
     train, path = _load("cifar10", "train", small), out / "figure1.json"
-    rest = figure1.SMALL if small else figure1.Plan()
-    slow = [name for name in rest.cells if "sigmoid" in name]  # may take all the time there is
-    for cells in ([name for name in rest.cells if name not in slow], slow):
-        if cells and deadline - time.monotonic() > (0 if small else 30):
-            figure1.run(
-                train, str(training.choose_device()), replace(rest, cells=tuple(cells)),
-                deadline=deadline, path=path, earlier=_earlier(path), say=say,
-            )
+    figure1.run(
+        train, str(training.choose_device()), figure1.SMALL if small else None, deadline=deadline,
+        path=path, earlier=_earlier(path), say=say,
+    )
 
 
 def _claims(out: Path, deadline: float, small: bool, say: Callable) -> None:

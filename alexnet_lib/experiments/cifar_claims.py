@@ -134,7 +134,7 @@ CLAIMS = (
 class Plan:
     """How much is done. wave: arms that are searched and compared together."""
 
-    epochs: int = 20
+    epochs: int = 15
     rates: tuple[float, ...] = (0.0005, 0.001, 0.002)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     held_out: int = 5000
