@@ -60,8 +60,8 @@ from .arms import Say, unfinished
 from .sweep import Data, Result, Run, View
 
 __all__ = [
-    "CELLS", "Cell", "Plan", "SMALL", "experiment", "network", "ratios", "run", "saturation",
-    "sentence",
+    "CELLS", "Cell", "Plan", "SMALL", "experiment", "network", "paired_ratios", "ratios", "run",
+    "saturation", "sentence",
 ]
 
 BATCH_SIZE = 128
@@ -486,6 +486,18 @@ def ratios(record: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
         if fast_there:
             found[name] = slow / fast, "" if there else "more than "
     return found
+
+
+def paired_ratios(record: Mapping[str, Any]) -> list[float]:
+    """Return tanh's epochs over ReLU's by seed, with the paper's pixels and first weights.
+
+    A seed that didn't reach the target counts with the epochs that it ran, a lower bound.
+    """
+    each = [
+        {row["seed"]: row["epochs_to_target"] or row["epochs"] for row in cell["runs"]}
+        for cell in (record["cells"][f"raw, cuda-convnet, {kind}"] for kind in ("tanh", "ReLU"))
+    ]
+    return [each[0][seed] / each[1][seed] for seed in sorted(each[0].keys() & each[1].keys())]
 
 
 def sentence(record: Mapping[str, Any]) -> str:

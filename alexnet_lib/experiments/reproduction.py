@@ -18,7 +18,7 @@ import numpy as np
 from .. import architectures, pretrained, records, shapes
 from ..analysis import units
 from ..paper import EPOCHS_2012, IMAGENET_IMAGES
-from . import significance
+from . import figure1, significance
 from .paper_claims import CLAIMS, Claim, by_key
 
 __all__ = ["Finding", "Ledger", "judge_all", "judge_one"]
@@ -108,8 +108,10 @@ FIVE_VOTE = round(_printed("ilsvrc2012", "top1_error_percent")
 
 def _size(claim: Claim, read: Read) -> _Seen:
     totals = shapes.totals(architectures.network("paper"))
-    pairs = [(totals.parameters, claim.values["parameters"]),
-             (totals.neurons, claim.values["neurons"])]
+    pairs = [
+        (totals.parameters, claim.values["parameters"]),
+        (totals.neurons, claim.values["neurons"]),
+    ]
     worst = max(pairs, key=lambda pair: abs(pair[0] / pair[1] - 1))
     ours = f"{totals.parameters:,} parameters, {totals.neurons:,} neurons"
     return _Seen(ours, "counted, the whole network", significance.of_count(*worst))
@@ -175,29 +177,22 @@ def _ensemble(claim: Claim, read: Read) -> _Seen:
     return replace(one_vote, scale=_setting(record) + ", but voting once")
 
 
-def _race(claim: Claim, record: Record) -> _Seen:
-    """Judge how many times the epochs tanh needs; a ratio may be a bound only, see `races`."""
-    found = record["ratios"]["tanh over ReLU"]
-    each, bound = found["each"], found.get("bound", "")
-    paper = claim.values["times_faster"] - 1
-    verdict = significance.of_effect([ratio - 1 for ratio in each], paper, same_setting=False)
-    says_nothing = {"more than": significance.OTHER_WAY, "less than": significance.DIRECTION}
-    if bound == "unknown" or says_nothing.get(bound) == verdict:
-        verdict = significance.NOT_SEEN
-    off = f" ± {significance.margin(each):.2f}" if len(each) > 1 else ""
-    ours = f"{bound} {statistics.fmean(each):.2f}{off} times".lstrip()
-    return _Seen(ours, f"{record['train_images']:,} images, {_seeds(len(each))}", verdict)
-
-
 def _relu(claim: Claim, read: Read) -> _Seen:
-    seen = _race(claim, read("relu"))
-    seen = replace(seen, scale=f"four layers, CIFAR-10, {seen.scale}")
-    try:
-        wide = _race(claim, read("relu_wide"))  # twice the kernels, more pictures
-    except FileNotFoundError:
-        return seen
-    ours = f"{seen.ours}; wider {wide.ours}"
-    return _Seen(ours, f"{seen.scale}; wider: {wide.scale}, which decides", wide.verdict)
+    record = read("figure1")
+    each, scale = (
+        figure1.paired_ratios(record),
+        (f"cuda-convnet's network, CIFAR-10, {record['train_images']:,} images, raw pixels"),
+    )
+    if len(each) < 2:
+        return _Seen("", scale, significance.NOT_TESTED)
+    times = f"{statistics.fmean(each):.2f} ± {significance.margin(each):.2f} times"
+    divided = figure1.ratios(record).get("divided, fan-in, ReLU")
+    if divided is not None:
+        times += f"; {divided[0]:.2f} once the pixels are divided by their spread"
+    verdict = significance.of_effect(  # the data are re-encoded, the network is the likely one
+        [ratio - 1 for ratio in each], claim.values["times_faster"] - 1, same_setting=False
+    )
+    return _Seen(times, f"{scale}, {_seeds(len(each))}", verdict)
 
 
 def _arms(name: str, without: str, arm: str) -> Callable[[Claim, Read], _Seen]:
@@ -277,7 +272,7 @@ SOURCES: dict[str, _Source] = {
     "ten_views": _Source(f"{TEN_VIEWS:.1f} points", _ten_views, "ensemble"),
     "ilsvrc2012": _Source(TWO_ERRORS, _ilsvrc2012, "imagenet_paper"),
     "ensemble": _Source(f"{FIVE_VOTE:.1f} points", _ensemble, "ensemble"),
-    "relu": _Source("{times_faster:.0f} times", _relu, "relu"),
+    "relu": _Source("{times_faster:.0f} times", _relu, "figure1"),
     "two_gpus": _Source(TWO, _two_gpus, "two_towers"),
     "lrn": _Source(TWO, _lrn, "lrn_ablation"),
     "lrn_cifar10": _Source("from {without_error_percent:.0f}% to {with_error_percent:.0f}%",

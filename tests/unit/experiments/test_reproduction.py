@@ -44,7 +44,11 @@ MADE_UP = {
                             "with decay": arm(WORSE, [0.1, 0.11, 0.13])}),
     "ensemble": record({"two towers": arm(WORSE)}, ten_views={"each": [-0.02, -0.01, -0.015]},
                        averaging={"each": [-0.05, -0.04, -0.045]}),
-    "relu": {"train_images": 3000, "ratios": {"tanh over ReLU": {"each": [5.0, 6.0, 7.0]}}},
+    "figure1": {"train_images": 3000, "cells": {
+        f"raw, cuda-convnet, {kind}": {"finished": True, "runs": [
+            {"seed": seed, "epochs": 60, "epochs_to_target": epochs} for seed, epochs in of
+        ]} for kind, of in (("ReLU", ((0, 2), (1, 4), (2, 8))), ("tanh", ((2, 56), (0, 10), (1, 24))))
+    }},
     "imagenet_paper": {"best": {"val_top1": 0.59, "val_top5": 0.815}},
 }  # fmt: skip
 
@@ -198,29 +202,27 @@ def test_depth_is_judged_by_the_layer_that_says_least_for_it():
     assert found.verdict == significance.OTHER_WAY
 
 
-def race(each, bound=""):
-    return {"train_images": 9000, "ratios": {"tanh over ReLU": {"each": each, "bound": bound}}}
-
-
 @pytest.mark.parametrize(
-    ("each", "bound", "verdict"),
-    [
-        ([3.0, 3.2], "", significance.DIRECTION),
-        ([0.5, 0.51], "", significance.OTHER_WAY),
-        ([3.0, 3.2], "more than", significance.DIRECTION),
-        ([0.5, 0.51], "more than", significance.NOT_SEEN),
-        ([3.0, 3.2], "less than", significance.NOT_SEEN),
-        ([0.5, 0.51], "less than", significance.OTHER_WAY),
-        ([3.0, 3.2], "unknown", significance.NOT_SEEN),
+    ("tanh", "verdict", "ours"),
+    [  # epochs to the target by seed, None where it wasn't there after 60
+        ((None, None, None), significance.NOT_SEEN, "17.50 ± 19.31 times"),
+        ((1, 2, 4), significance.OTHER_WAY, "0.50 ± 0.00 times"),
+        ((2, 4, 9), significance.NOT_SEEN, "1.04 ± 0.12 times"),
+        ((), significance.NOT_TESTED, ""),
     ],
 )
-def test_a_wider_race_decides_where_it_was_run(each, bound, verdict):
-    found = reproduction.judge_all(
-        lambda name: race(each, bound) if name == "relu_wide" else read(name)
-    )
-    assert found["relu"].verdict == verdict
-    assert found["relu"].ours.startswith(f"6.00 ± 1.69 times; wider {bound}".rstrip())
-    assert "wider: 9,000 images, 2 seeds, which decides" in found["relu"].scale
+def test_relu_is_judged_seed_by_seed(tanh, verdict, ours):
+    def other(name):
+        made = read(name)
+        if name == "figure1":
+            made["cells"]["raw, cuda-convnet, tanh"]["runs"] = [
+                {"seed": seed, "epochs": 60, "epochs_to_target": epochs}
+                for seed, epochs in enumerate(tanh)
+            ]
+        return made
+
+    found = reproduction.judge_all(other)["relu"]
+    assert (found.verdict, found.ours) == (verdict, ours)
 
 
 def test_a_missing_record_is_told_with_the_command_that_makes_it():
