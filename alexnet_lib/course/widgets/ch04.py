@@ -16,7 +16,7 @@ from ...analysis import activation_functions
 from ...plots.palette import COLOURS, LINE_STYLES, MARKERS
 from .python_demo import Demo
 
-__all__ = ["deep_signal", "race_curves", "three_activations"]
+__all__ = ["deep_signal", "figure1_curves", "race_curves", "three_activations"]
 
 MOST_LAYERS = 12
 LOWEST, HIGHEST = 1e-9, 2e4  # of the two scales
@@ -67,6 +67,34 @@ def race_curves(record: Mapping[str, Any]) -> Figure:
         ax.grid(axis="y")
         ax.legend(handlelength=3)
     axes[0, 0].set_ylabel("training error")
+    return figure
+
+
+def figure1_curves(record: Mapping[str, Any]) -> Figure:
+    """Return a figure of the experiment "figure1": the training error by epoch, a line a seed.
+
+    Left pixels of 0 to 255 minus the mean image, right the same divided by their spread, both with
+    the first weights of cuda-convnet; the target as a dotted line.
+    """
+    figure, axes = plots.figure(height=3.2, columns=2, sharex=True, sharey=True)
+    for ax, pixels in zip(axes, ("raw", "divided"), strict=True):
+        for name in ("ReLU", "tanh"):
+            key = name.lower()
+            look = {"color": COLOURS[key], "linestyle": LINE_STYLES[key], "lw": 1.5}
+            cell = record["cells"][f"{pixels}, cuda-convnet, {name}"]
+            for number, run in enumerate(cell["runs"]):
+                epochs = range(1, len(run["train_error"]) + 1)
+                label = name if number == 0 else None
+                ax.plot(epochs, run["train_error"], label=label, **look)
+                end = (epochs[-1], run["train_error"][-1])
+                ax.plot(*end, color=COLOURS[key], marker=MARKERS[key])
+        ax.axhline(record["plan"]["target"], color=COLOURS["muted"], linestyle=LINE_STYLES["muted"])
+        ax.set(xlabel="epoch", ylim=(0.2, 0.7))
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        ax.grid(axis="y")
+        ax.legend(handlelength=3)
+    axes[0].set(ylabel="training error", title="pixels as in 2012")
+    axes[1].set_title("divided by their spread")
     return figure
 
 

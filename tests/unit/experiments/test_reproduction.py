@@ -47,7 +47,9 @@ MADE_UP = {
     "figure1": {"train_images": 3000, "cells": {
         f"raw, cuda-convnet, {kind}": {"finished": True, "runs": [
             {"seed": seed, "epochs": 60, "epochs_to_target": epochs} for seed, epochs in of
-        ]} for kind, of in (("ReLU", ((0, 2), (1, 4), (2, 8))), ("tanh", ((2, 56), (0, 10), (1, 24))))
+        ]} for kind, of in (
+            ("ReLU", ((0, 2), (1, 4), (2, 8))), ("tanh", ((2, 56), (0, 10), (1, 24))),
+        )
     }},
     "imagenet_paper": {"best": {"val_top1": 0.59, "val_top5": 0.815}},
 }  # fmt: skip
