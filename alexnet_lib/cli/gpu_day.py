@@ -57,8 +57,8 @@ STEPS = (
     Step("bench", "first", 1, 120, "LRN and the training step, timed alone; whole loops"),
     Step("imagenette", "one", 0.75, 400, "`paper` on Imagenette: search, long run, evaluation"),
     Step("more", "one", 0.25, 600, "modern recipe, source's order, no LRN, 2x2 pooling, seed 1"),
-    Step("figure1", "two", 0.9, 600, "Figure 1's cells on CIFAR-10"),
-    Step("claims", "two", 0.1, 600, "the ledger's other claims on CIFAR-10"),
+    Step("figure1", "two", 0.5, 600, "Figure 1's cells on CIFAR-10"),
+    Step("claims", "two", 0.5, 600, "the ledger's other claims on CIFAR-10"),
     Step("tests", "three", 1, 150, "tests that need CUDA"),
 )
 
