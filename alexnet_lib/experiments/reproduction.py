@@ -108,10 +108,8 @@ FIVE_VOTE = round(_printed("ilsvrc2012", "top1_error_percent")
 
 def _size(claim: Claim, read: Read) -> _Seen:
     totals = shapes.totals(architectures.network("paper"))
-    pairs = [
-        (totals.parameters, claim.values["parameters"]),
-        (totals.neurons, claim.values["neurons"]),
-    ]
+    pairs = [(totals.parameters, claim.values["parameters"]),
+             (totals.neurons, claim.values["neurons"])]
     worst = max(pairs, key=lambda pair: abs(pair[0] / pair[1] - 1))
     ours = f"{totals.parameters:,} parameters, {totals.neurons:,} neurons"
     return _Seen(ours, "counted, the whole network", significance.of_count(*worst))
@@ -179,10 +177,8 @@ def _ensemble(claim: Claim, read: Read) -> _Seen:
 
 def _relu(claim: Claim, read: Read) -> _Seen:
     record = read("figure1")
-    each, scale = (
-        figure1.paired_ratios(record),
-        (f"cuda-convnet's network, CIFAR-10, {record['train_images']:,} images, raw pixels"),
-    )
+    each = figure1.paired_ratios(record)
+    scale = f"cuda-convnet's network, CIFAR-10, {record['train_images']:,} images, raw pixels"
     if len(each) < 2:
         return _Seen("", scale, significance.NOT_TESTED)
     times = f"{statistics.fmean(each):.2f} ± {significance.margin(each):.2f} times"

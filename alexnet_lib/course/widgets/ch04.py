@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets
@@ -55,17 +55,9 @@ def race_curves(record: Mapping[str, Any]) -> Figure:
     figure, axes = plots.figure(height=3.2, columns=len(kinds), **shared)
     for name, arm in record["arms"].items():
         ax, key = axes[0, kinds.index(arm["initialization"])], name.partition(",")[0].lower()
-        for number, run in enumerate(arm["runs"]):
-            errors, colour = run["train_error"], COLOURS[key]
-            label = activation_functions.ACTIVATIONS[key].name if number == 0 else None
-            ax.plot(errors, color=colour, linestyle=LINE_STYLES[key], lw=1.5, label=label)
-            ax.plot(len(errors) - 1, errors[-1], color=colour, marker=MARKERS[key])
+        _runs(ax, key, arm["runs"])
     for ax, kind in zip(axes[0], kinds, strict=True):
-        ax.axhline(record["target"], color=COLOURS["muted"], linestyle=LINE_STYLES["muted"])
-        ax.set(xlabel="epoch", ylim=(0, 1), title=PANELS.get(kind, kind))
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        ax.grid(axis="y")
-        ax.legend(handlelength=3)
+        _finish(ax, PANELS.get(kind, kind), record["target"], (0, 1))
     axes[0, 0].set_ylabel("training error")
     return figure
 
@@ -77,25 +69,33 @@ def figure1_curves(record: Mapping[str, Any]) -> Figure:
     the first weights of cuda-convnet; the target as a dotted line.
     """
     figure, axes = plots.figure(height=3.2, columns=2, sharex=True, sharey=True)
-    for ax, pixels in zip(axes, ("raw", "divided"), strict=True):
+    panels = {"raw": "pixels as in 2012", "divided": "divided by their spread"}
+    for ax, (pixels, title) in zip(axes, panels.items(), strict=True):
         for name in ("ReLU", "tanh"):
-            key = name.lower()
-            look = {"color": COLOURS[key], "linestyle": LINE_STYLES[key], "lw": 1.5}
-            cell = record["cells"][f"{pixels}, cuda-convnet, {name}"]
-            for number, run in enumerate(cell["runs"]):
-                epochs = range(1, len(run["train_error"]) + 1)
-                label = name if number == 0 else None
-                ax.plot(epochs, run["train_error"], label=label, **look)
-                end = (epochs[-1], run["train_error"][-1])
-                ax.plot(*end, color=COLOURS[key], marker=MARKERS[key])
-        ax.axhline(record["plan"]["target"], color=COLOURS["muted"], linestyle=LINE_STYLES["muted"])
-        ax.set(xlabel="epoch", ylim=(0.2, 0.7))
-        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        ax.grid(axis="y")
-        ax.legend(handlelength=3)
-    axes[0].set(ylabel="training error", title="pixels as in 2012")
-    axes[1].set_title("divided by their spread")
+            runs = record["cells"][f"{pixels}, cuda-convnet, {name}"]["runs"]
+            _runs(ax, name.lower(), runs, first=1)
+        _finish(ax, title, record["plan"]["target"], (0.2, 0.7))
+    axes[0].set_ylabel("training error")
     return figure
+
+
+def _runs(ax: Axes, key: str, runs: Sequence[Mapping[str, Any]], first: int = 0) -> None:
+    """Draw a line and an end marker for each run. first: the epoch of its first error."""
+    colour = COLOURS[key]
+    for number, run in enumerate(runs):
+        errors = run["train_error"]
+        epochs = range(first, first + len(errors))
+        label = activation_functions.ACTIVATIONS[key].name if number == 0 else None
+        ax.plot(epochs, errors, color=colour, linestyle=LINE_STYLES[key], lw=1.5, label=label)
+        ax.plot(epochs[-1], errors[-1], color=colour, marker=MARKERS[key])
+
+
+def _finish(ax: Axes, title: str, target: float, limits: tuple[float, float]) -> None:
+    ax.axhline(target, color=COLOURS["muted"], linestyle=LINE_STYLES["muted"])
+    ax.set(xlabel="epoch", ylim=limits, title=title)
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.grid(axis="y")
+    ax.legend(handlelength=3)
 
 
 def _start_panel(ax: Axes, title: str) -> dict[str, Any]:
