@@ -399,6 +399,7 @@ def run(
             if race.stage != "waiting":
                 name = race.cell.name
                 cells[name] = race.record(results) | {"saturation": seen.get(name, [])}
+        cells = {cell.name: cells[cell.name] for cell in CELLS if cell.name in cells}
         record = {
             "experiment": "figure1",
             "network": "layers-19pct of cuda-convnet: 5x5 convolutions, pooling 3/2",
